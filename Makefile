@@ -1,0 +1,53 @@
+# Two commands set everything up: `make demo` and `make test`. Neither needs root or Docker.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+UV ?= uv
+LOCK := $(UV) pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 --upgrade
+
+.DEFAULT_GOAL := help
+.PHONY: help demo run test fast services lint format lock clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
+
+# Installed once; again only when a lock file or the project's own metadata changes.
+$(VENV)/%.stamp: requirements/%.txt pyproject.toml
+	@echo "setting up $(VENV) from $< (half a minute the first time, then never again)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) install --require-hashes -r $<
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(VENV)/run.stamp ## issue, verify, revoke, refused: an issuer and three agents on this machine (about 10 s)
+	@$(BIN)/tocsin demo
+
+run: $(VENV)/run.stamp ## the same, kept up: issuer on 8080, sidecar on 8081, with lines to paste; Ctrl-C ends it
+	@$(BIN)/tocsin demo --stay
+
+services: $(VENV)/dev.stamp ## fetch or build Kafka, Redis, Consul and PostgreSQL for the tests (once, about 6 minutes; cached)
+	@$(BIN)/python -m tests.services build
+
+test: $(VENV)/dev.stamp services ## the whole test suite on real services (about 3 minutes, services built once before)
+	@$(BIN)/python -m pytest
+
+fast: $(VENV)/dev.stamp ## unit tests, attack tests and vectors only: no services (under 20 s)
+	@$(BIN)/python -m pytest tests/unit tests/security tests/vectors
+
+lint: $(VENV)/dev.stamp ## ruff, mypy strict, import rules
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(VENV)/dev.stamp ## let ruff lay out the code
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+lock: ## pin every dependency anew, with hashes (needs uv)
+	$(LOCK) pyproject.toml --extra all --group build -o requirements/run.txt
+	$(LOCK) pyproject.toml --extra all --group build --group dev -c requirements/run.txt -o requirements/dev.txt
+
+clean: ## remove what make made in this folder (the service cache stays)
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build *.egg-info
