@@ -1,0 +1,40 @@
+"""The event logs, chosen by URL: ``memory:``, ``sqlite:///file`` and ``kafka://host:port``."""
+
+from urllib.parse import urlsplit
+
+from events.errors import LogMisconfigured
+from events.log.protocol import Entry, EventLog
+from events.log.retention import Retention
+
+__all__ = ["Entry", "EventLog", "Retention", "open_log"]
+
+
+def open_log(url: str, retention: Retention | None = None) -> EventLog:
+    """The log at ``url``. Nothing is connected or created before the first call of one of its methods.
+
+    Args:
+        url: ``memory:`` (this process alone), ``sqlite:///relative.db``, ``sqlite:////absolute.db``, or
+            ``kafka://[user:password@]host:port[,host:port…][?option=value…]``, see ``KafkaSettings``.
+        retention: how long what is appended must be kept; what is shorter in the log is reported by ``check``.
+
+    Raises:
+        LogMisconfigured: no such kind of log, a URL it cannot use, or its extra is not installed.
+    """
+    retention = retention or Retention()
+    scheme = urlsplit(url).scheme
+    if scheme == "memory":
+        from events.log.memory import MemoryLog
+
+        return MemoryLog()
+    if scheme == "sqlite":
+        from events.log.sqlite import SqliteLog
+
+        return SqliteLog.at(url, retention)
+    if scheme == "kafka":
+        try:
+            from events.log.kafka import KafkaLog
+        except ImportError as error:
+            raise LogMisconfigured("kafka:// needs the extra: pip install 'tocsin[kafka]'") from error
+
+        return KafkaLog.at(url, retention)
+    raise LogMisconfigured(f"no event log has the scheme {scheme!r}; there are memory:, sqlite:/// and kafka://")

@@ -1,0 +1,280 @@
+"""A log in Kafka: one topic a stream, one partition each, no consumer group, so everybody hears everything.
+
+aiokafka's defaults do not suit: the settings below each answer a way in which it waits or loses (see
+``docs/adr/0003-kafka-client.md``).
+"""
+
+import asyncio
+import ssl
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Self
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+
+from events.errors import LogMisconfigured, LogUnavailable, PositionLost
+from events.log.protocol import Entry
+from events.log.retention import Retention
+from events.signing import UnverifiedEvent
+from events.streams import Stream
+
+MAX_MESSAGE_BYTES: Final = 1_048_576
+CALL_SECONDS: Final = 5.0
+"""Longest wait for an answer of the broker; the client's own default is 40."""
+
+log = structlog.get_logger(__name__)
+
+_OPTIONS: Final = {"prefix", "security", "mechanism", "ca", "replication"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KafkaSettings:
+    """Where the brokers are and what the topics are called.
+
+    Attributes:
+        servers: ``host:port`` of the bootstrap brokers.
+        prefix: before each stream's name in its topic (option ``prefix``).
+        security: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL (option ``security``).
+        mechanism: SASL mechanism, such as SCRAM-SHA-512 (option ``mechanism``).
+        user: SASL user name, from the URL.
+        password: SASL password, from the URL; not in the ``repr``.
+        ca: file of certificate authorities (option ``ca``).
+        replication: replicas of each topic (option ``replication``).
+    """
+
+    servers: tuple[str, ...]
+    prefix: str = "tocsin."
+    security: str = "PLAINTEXT"
+    mechanism: str = "SCRAM-SHA-512"
+    user: str | None = None
+    password: str | None = None
+    ca: str | None = None
+    replication: int = 1
+
+    @classmethod
+    def parse(cls, url: str) -> Self:
+        """The settings in ``kafka://[user:password@]host:port[,host:port…][?option=value…]``.
+
+        Raises:
+            LogMisconfigured: no broker is named, or an option is unknown; the message holds no password.
+        """
+        parts = urlsplit(url)
+        credentials, _, hosts = parts.netloc.rpartition("@")
+        servers = tuple(host for host in hosts.split(",") if host)
+        if not servers or not all(host.rpartition(":")[2].isdigit() for host in servers):
+            raise LogMisconfigured("a kafka:// URL names its brokers: kafka://host:port[,host:port…]")
+        options = dict(parse_qsl(parts.query, keep_blank_values=True))
+        unknown = sorted(set(options) - _OPTIONS)
+        if unknown:
+            raise LogMisconfigured(f"kafka:// knows no option {unknown[0]!r}; it has {', '.join(sorted(_OPTIONS))}")
+        replication = options.pop("replication", "1")
+        if not replication.isdigit() or not int(replication):
+            raise LogMisconfigured(f"kafka:// option replication must be a number from 1 on, not {replication!r}")
+        user, _, password = credentials.partition(":")
+        return cls(
+            servers=servers,
+            user=unquote(user) or None,
+            password=unquote(password) or None,
+            replication=int(replication),
+            **options,
+        )
+
+    def __repr__(self) -> str:
+        return f"KafkaSettings(servers={self.servers!r}, prefix={self.prefix!r}, security={self.security!r})"
+
+    def topic(self, stream: Stream) -> str:
+        """The topic that carries ``stream``."""
+        return f"{self.prefix}{stream}"
+
+    def connection(self) -> dict[str, Any]:
+        """What every client of aiokafka is given."""
+        shared: dict[str, Any] = {"bootstrap_servers": list(self.servers), "security_protocol": self.security}
+        if "SSL" in self.security.split("_"):
+            shared["ssl_context"] = ssl.create_default_context(cafile=self.ca)
+        if self.security.startswith("SASL"):
+            shared |= {
+                "sasl_mechanism": self.mechanism,
+                "sasl_plain_username": self.user,
+                "sasl_plain_password": self.password,
+            }
+        return shared
+
+
+class KafkaLog:
+    """A producer and a consumer, each made when first needed and thrown away when it fails.
+
+    aiokafka does not go back to its bootstrap addresses once connected, so a new client is the way to find brokers
+    that have moved.
+    """
+
+    def __init__(self, settings: KafkaSettings, retention: Retention) -> None:
+        self._settings = settings
+        self._retention = retention
+        self._producer: AIOKafkaProducer | None = None
+        self._consumer: AIOKafkaConsumer | None = None
+        self._read_to: dict[TopicPartition, int | None] = {}
+        self._closed = False
+
+    @classmethod
+    def at(cls, url: str, retention: Retention) -> Self:
+        """The log at ``url``.
+
+        Raises:
+            LogMisconfigured: as ``KafkaSettings.parse``.
+        """
+        return cls(KafkaSettings.parse(url), retention)
+
+    async def append(self, stream: Stream, events: Sequence[bytes]) -> None:
+        """See ``EventLog.append``. The keys topic is compacted, so its entries have a key."""
+        key = str(stream).encode() if stream is Stream.KEYS else None
+        producer = await self._producing()
+        try:
+            async with asyncio.timeout(CALL_SECONDS):
+                topic = self._settings.topic(stream)
+                sent = [await producer.send(topic, data, key=key, partition=0) for data in events]
+                for acknowledged in sent:
+                    await acknowledged
+        except (KafkaError, TimeoutError, OSError) as error:
+            await self._drop_producer()
+            raise LogUnavailable(f"Kafka did not acknowledge: {_words(error)}") from error
+
+    async def read(self, after: Mapping[Stream, int | None], *, wait: float, limit: int = 1000) -> list[Entry]:
+        """See ``EventLog.read``."""
+        consumer = await self._consuming()
+        wanted = {TopicPartition(self._settings.topic(stream), 0): position for stream, position in after.items()}
+        try:
+            async with asyncio.timeout(wait + CALL_SECONDS):
+                await self._seek(consumer, wanted)
+                batches = await consumer.getmany(timeout_ms=int(wait * 1000), max_records=limit)
+        except OffsetOutOfRangeError as error:
+            await self._drop_consumer()
+            partition, offset = next(iter(error.args[0].items()))
+            raise PositionLost(self._stream(partition), offset - 1) from error
+        except PositionLost:
+            await self._drop_consumer()
+            raise
+        except (KafkaError, TimeoutError, OSError) as error:
+            await self._drop_consumer()
+            raise LogUnavailable(f"Kafka did not answer: {_words(error)}") from error
+        found: list[Entry] = []
+        for partition, records in batches.items():
+            stream = self._stream(partition)
+            found.extend(Entry(stream, record.offset, UnverifiedEvent(record.value or b"")) for record in records)
+            self._read_to[partition] = records[-1].offset
+        return found
+
+    async def head(self, stream: Stream) -> int | None:
+        """See ``EventLog.head``."""
+        consumer = await self._consuming()
+        partition = TopicPartition(self._settings.topic(stream), 0)
+        try:
+            async with asyncio.timeout(CALL_SECONDS):
+                start = (await consumer.beginning_offsets([partition]))[partition]
+                end = (await consumer.end_offsets([partition]))[partition]
+        except (KafkaError, TimeoutError, OSError) as error:
+            await self._drop_consumer()
+            raise LogUnavailable(f"Kafka did not answer: {_words(error)}") from error
+        return end - 1 if end > start else None
+
+    async def check(self) -> list[str]:
+        """See ``EventLog.check``: each topic with a setting that would lose events is named."""
+        from events.log.kafka_topics import KafkaTopics  # noqa: PLC0415 - it imports this module's settings
+
+        return await KafkaTopics(self._settings, self._retention).check()
+
+    async def close(self) -> None:
+        """See ``EventLog.close``."""
+        self._closed = True
+        await self._drop_producer()
+        await self._drop_consumer()
+
+    async def _producing(self) -> AIOKafkaProducer:
+        self._check_open()
+        if self._producer is None:
+            producer = AIOKafkaProducer(
+                **self._settings.connection(),
+                acks="all",  # the default, 1, loses what the leader alone had
+                linger_ms=0,  # a real delay otherwise
+                request_timeout_ms=3000,
+                enable_idempotence=False,  # repetition is harmless here, and a fenced producer id is not
+                max_request_size=MAX_MESSAGE_BYTES,
+                compression_type=None,
+            )
+            await self._started(producer)
+            self._producer = producer
+        return self._producer
+
+    async def _consuming(self) -> AIOKafkaConsumer:
+        self._check_open()
+        if self._consumer is None:
+            consumer = AIOKafkaConsumer(
+                **self._settings.connection(),
+                group_id=None,
+                enable_auto_commit=False,
+                auto_offset_reset="none",  # a lost position is for the reader to decide about
+                fetch_max_wait_ms=250,
+                request_timeout_ms=int(CALL_SECONDS * 1000),
+                max_partition_fetch_bytes=4 * MAX_MESSAGE_BYTES,
+            )
+            await self._started(consumer)
+            self._consumer = consumer
+            self._read_to = {}
+        return self._consumer
+
+    async def _started(self, client: AIOKafkaProducer | AIOKafkaConsumer) -> None:
+        try:
+            async with asyncio.timeout(CALL_SECONDS):
+                await client.start()
+        except (KafkaError, TimeoutError, OSError) as error:
+            await _stopped(client)
+            raise LogUnavailable(f"no Kafka broker answers at {','.join(self._settings.servers)}") from error
+
+    async def _seek(self, consumer: AIOKafkaConsumer, wanted: Mapping[TopicPartition, int | None]) -> None:
+        """Bring the consumer to where the reader is; nothing to do while it reads on."""
+        if wanted == self._read_to:
+            return
+        starts = await consumer.beginning_offsets(list(wanted))
+        ends = await consumer.end_offsets(list(wanted))
+        targets = {}
+        for partition, position in wanted.items():
+            targets[partition] = starts[partition] if position is None else position + 1
+            if not starts[partition] <= targets[partition] <= ends[partition]:
+                raise PositionLost(self._stream(partition), targets[partition] - 1)
+        # Between these there is no await: an assigned partition without a position would be an error to the fetcher.
+        consumer.assign(list(wanted))
+        for partition, target in targets.items():
+            consumer.seek(partition, target)
+        self._read_to = dict(wanted)
+
+    def _stream(self, partition: TopicPartition) -> Stream:
+        return Stream(partition.topic.removeprefix(self._settings.prefix))
+
+    async def _drop_producer(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await _stopped(producer)
+
+    async def _drop_consumer(self) -> None:
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            await _stopped(consumer)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise LogUnavailable("this log has been closed")
+
+
+async def _stopped(client: AIOKafkaProducer | AIOKafkaConsumer) -> None:
+    """Stop a client that may be beyond stopping; what it still had to say does not matter any more."""
+    try:
+        async with asyncio.timeout(CALL_SECONDS):
+            await client.stop()
+    except (KafkaError, TimeoutError, OSError) as error:
+        log.debug("kafka_client_not_stopped", error=_words(error))
+
+
+def _words(error: BaseException) -> str:
+    return f"{type(error).__name__} {error}".strip()

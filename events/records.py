@@ -1,0 +1,210 @@
+"""The records that events carry, each under a type URI of its own.
+
+Where CAEP has a type for the same fact, the event names that URI too, see ``events.subjects``.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, ClassVar, Final
+
+import msgspec
+
+from events.selectors import Selector
+from events.sequence import StreamHead
+
+__all__ = ["StreamHead"]
+
+NAMESPACE: Final = "urn:tocsin:event:"
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Something an event says. Subclasses name their type URI and whether an agent must understand it."""
+
+    type: ClassVar[str]
+    critical: ClassVar[bool] = True
+
+
+class Revoke(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """Every token that the selector hits and that is older than the cutoff is revoked.
+
+    Attributes:
+        selector: which tokens.
+        issued_before: absent for the usual cutoff, *as of this event* (tokens whose ``rsq`` is lower than the
+            event's ``seq``); otherwise seconds since the epoch: tokens with ``iat`` up to and including it.
+        expires_at: seconds since the epoch, by issuer time; no token that it can hit lives longer.
+        reason: why, for the audit trail.
+        actor: who decided, for the audit trail.
+    """
+
+    type: ClassVar[str] = NAMESPACE + "revoke"
+
+    selector: Selector
+    expires_at: float
+    issued_before: float | None = None
+    reason: str = ""
+    actor: str = ""
+
+
+class RevokeDigests(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """The tokens with these digests are revoked, whatever their ``rsq``.
+
+    Attributes:
+        digests: a sorted packed batch, see ``events.digests.pack_digests``.
+        expires_at: seconds since the epoch, by issuer time.
+        reason: why, for the audit trail.
+        actor: who decided, for the audit trail.
+    """
+
+    type: ClassVar[str] = NAMESPACE + "revoke-digests"
+
+    digests: bytes
+    expires_at: float
+    reason: str = ""
+    actor: str = ""
+
+
+class Lift(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """Takes back exactly one revocation; others that hit the same tokens stay.
+
+    Attributes:
+        target: ``seq`` of the revocation.
+        expires_at: that revocation's, so that both are forgotten together.
+        reason: why, for the audit trail.
+        actor: who decided, for the audit trail.
+    """
+
+    type: ClassVar[str] = NAMESPACE + "lift"
+
+    target: int
+    expires_at: float
+    reason: str = ""
+    actor: str = ""
+
+
+class KeyState(StrEnum):
+    """Life of a token key: ``pending -> active -> retiring -> retired``, and ``revoked`` from any of them."""
+
+    PENDING = "pending"
+    ACTIVE = "active"
+    RETIRING = "retiring"
+    RETIRED = "retired"
+    REVOKED = "revoked"
+
+    @property
+    def verifies(self) -> bool:
+        """Whether signatures by a key in this state count. A pending key is published ahead, so it does."""
+        return self in (KeyState.PENDING, KeyState.ACTIVE, KeyState.RETIRING)
+
+
+class PublishedKey(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One token key as verifiers see it.
+
+    Attributes:
+        kid: key identifier, never used again for another key.
+        alg: the one algorithm that signatures by this key have (RFC 7518, RFC 8037).
+        state: where it is in its life.
+        jwk: public JWK (RFC 7517); absent when the key is revoked or retired and need not be known any more.
+        changed_at: seconds since the epoch at which it entered its state.
+    """
+
+    kid: str
+    alg: str
+    state: KeyState
+    jwk: dict[str, str] | None = None
+    changed_at: float = 0
+
+
+class KeySet(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """All token keys of the issuer at one moment."""
+
+    type: ClassVar[str] = NAMESPACE + "key-set"
+
+    keys: tuple[PublishedKey, ...]
+    reason: str = ""
+    actor: str = ""
+
+
+class Baseline(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """The first event of a stream's incarnation: nothing lies between it and what it follows.
+
+    Attributes:
+        follows: last ``seq`` of the incarnation before; 0 for the first incarnation.
+        follows_digest: digest of the event at that ``seq``, empty when there is none.
+    """
+
+    type: ClassVar[str] = NAMESPACE + "baseline"
+
+    follows: int = 0
+    follows_digest: str = ""
+
+
+class Heartbeat(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """Issuer time, and how far each sequenced stream had come at that time.
+
+    Attributes:
+        time: seconds since the epoch by the store's clock, read in the same statement as the heads.
+        heads: stream name to its head and floor.
+    """
+
+    type: ClassVar[str] = NAMESPACE + "heartbeat"
+    critical: ClassVar[bool] = False
+
+    time: float
+    heads: dict[str, StreamHead]
+
+
+class AgentStatus(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """What an agent says of itself on the agents stream.
+
+    Attributes:
+        agent: its enrolled name.
+        time: seconds since the epoch by the agent's clock.
+        applied: stream name to the highest ``seq`` up to which it has applied everything.
+        freshness: seconds, or absent when it has never been complete.
+        max_staleness: seconds after which it refuses to verify; absent when it never does.
+        understands: type URIs that it can apply.
+    """
+
+    type: ClassVar[str] = NAMESPACE + "agent-status"
+    critical: ClassVar[bool] = False
+
+    agent: str
+    time: float
+    applied: dict[str, int] = {}
+    freshness: float | None = None
+    max_staleness: float | None = None
+    understands: tuple[str, ...] = ()
+
+
+class UnknownRecord(Record, frozen=True, kw_only=True):
+    """An event of a type that this version does not know. Critical ones leave a hole in the stream."""
+
+    type: ClassVar[str] = ""
+    critical: ClassVar[bool] = False
+
+    name: str
+
+
+KNOWN: Final[Mapping[str, type[Record]]] = {
+    record.type: record for record in (Revoke, RevokeDigests, Lift, KeySet, Baseline, Heartbeat, AgentStatus)
+}
+
+
+def decode_record(events: Mapping[str, Any]) -> Record:
+    """The record in a SET's ``events`` claim (RFC 8417 section 2.2).
+
+    Beside Tocsin's own type, an event may name other URIs for the same fact; these are passed over.
+
+    Raises:
+        msgspec.ValidationError: the payload does not fit its type; the message names the field.
+    """
+    for name, payload in events.items():
+        if name in KNOWN:
+            return msgspec.convert(payload, KNOWN[name])
+    return UnknownRecord(name=next(iter(events), ""))
+
+
+def encode_record(record: Record) -> dict[str, Any]:
+    """The payload of ``record`` as JSON-compatible values, without its type."""
+    payload: dict[str, Any] = msgspec.to_builtins(record)
+    return payload
