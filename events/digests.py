@@ -36,7 +36,7 @@ def token_digest(token: str) -> TokenDigest:
 
 def jti_digest(jti: str) -> TokenDigest:
     """The digest of a token identifier (RFC 7519 section 4.1.7)."""
-    return signing_input_digest(jti.encode())
+    return signing_input_digest(jti.encode("utf-8", "surrogatepass"))
 
 
 def pack_digests(digests: Iterable[TokenDigest]) -> bytes:

@@ -193,16 +193,15 @@ class StreamSequence:
             digests=dict(self._digests),
         )
 
-    @classmethod
-    def load(cls, state: "SequenceState") -> "StreamSequence":
-        """The object that ``dump`` described."""
-        sequence = cls()
-        sequence.highest = state.highest
-        sequence._highest_time = state.highest_time
-        sequence._floor = state.floor
-        sequence._applied = Intervals(state.applied)
-        sequence._digests = OrderedDict(sorted(state.digests.items()))
-        return sequence
+    def merge(self, state: "SequenceState") -> None:
+        """Add what ``dump`` described to what is known here."""
+        for start, end in state.applied:
+            self._applied.add(start, end)
+        for seq, digest in sorted(state.digests.items()):
+            self._digests.setdefault(seq, digest)
+        self._floor = max(self._floor, state.floor)
+        if state.highest > self.highest:
+            self.highest, self._highest_time = state.highest, state.highest_time
 
 
 class SequenceState(msgspec.Struct, frozen=True, kw_only=True):

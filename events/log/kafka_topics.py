@@ -1,6 +1,7 @@
 """The Kafka topics: made with the right settings, and compared with them at start."""
 
 import asyncio
+from types import TracebackType
 from typing import Any, Final
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -122,7 +123,9 @@ class _Admin:
         await self._deadline.__aenter__()
         return self._client
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         try:
             await self._deadline.__aexit__(kind, error, trace)
         except TimeoutError as late:

@@ -96,7 +96,73 @@ class SqliteLog:
         await loop.run_in_executor(self._thread, self._disconnect)
         self._thread.shutdown(wait=False)
 
-    async def _connect(path: Path) -> sqlite3.Connection:
+    async def _data_version(self) -> int:
+        """A number that changes with every commit. Asked on this thread: it only looks at shared memory."""
+        if self._watch is None or self._closed:
+            self._watch = await self._run(lambda _: _connect(self._path))
+        try:
+            version: int = self._watch.execute("PRAGMA data_version").fetchone()[0]
+        except sqlite3.Error as error:
+            raise LogUnavailable(f"{self._path}: {error}") from error
+        return version
+
+    async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        if self._closed:
+            raise LogUnavailable("this log has been closed")
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: work(self._connected()))
+        except sqlite3.Error as error:
+            raise LogUnavailable(f"{self._path}: {error}") from error
+
+    def _connected(self) -> sqlite3.Connection:
+        if self._connection is None:
+            try:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise LogUnavailable(f"{self._path}: {error}") from error
+            connection = _connect(self._path)
+            connection.execute("PRAGMA journal_mode=WAL")
+            # The store's outbox is the truth and is what the relay publishes again from: no fsync an append.
+            connection.execute("PRAGMA synchronous=NORMAL")
+            connection.execute(_SCHEMA)
+            self._connection = connection
+        return self._connection
+
+    def _disconnect(self) -> None:
+        for connection in (self._connection, self._watch):
+            if connection is not None:
+                connection.close()
+
+    def _append(self, connection: sqlite3.Connection, stream: Stream, events: Sequence[bytes]) -> None:
+        now = time.time()
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            head = _head(connection, stream)
+            start = 0 if head is None else head + 1
+            connection.executemany(
+                "INSERT INTO entries VALUES (?, ?, ?, ?)",
+                [(stream.value, position, now, data) for position, data in enumerate(events, start)],
+            )
+            self._appends += 1
+            if self._appends % PRUNE_EVERY == 0:
+                self._prune(connection, now)
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        connection.execute("COMMIT")
+
+    def _prune(self, connection: sqlite3.Connection, now: float) -> None:
+        """Remove what is past retention; the newest entry of a stream stays, so positions go on from it."""
+        for stream in Stream:
+            head, seconds = _head(connection, stream), self._retention.of(stream)
+            if head is not None:
+                connection.execute(
+                    "DELETE FROM entries WHERE stream = ? AND position < ? AND appended_at < ?",
+                    (stream.value, head, now if seconds is None else now - seconds),
+                )
+
+
+def _connect(path: Path) -> sqlite3.Connection:
     # Opened on the log's thread and, the one that watches, used on the loop's; SQLite itself is serialized.
     return sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
 

@@ -1,0 +1,162 @@
+"""Settings from a TOML file and the environment: one name a setting, the TOML key upper-cased after ``TOCSIN_``.
+
+Precedence: defaults, then the file, then the environment.
+"""
+
+import difflib
+import re
+import tomllib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from verifier_agent.errors import SettingInvalid
+
+PREFIX: Final = "TOCSIN_"
+
+SettingsT = TypeVar("SettingsT", bound=msgspec.Struct)
+
+_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
+
+
+class Secret:
+    """Text that must not be seen: its ``repr`` and ``str`` hide it."""
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The text itself."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret(…)"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+
+class Seconds(float):
+    """A length of time. Settings write it as ``900``, ``"15m"``, ``"1.5h"`` or ``"250ms"``; never negative."""
+
+    @classmethod
+    def parse(cls, value: object) -> "Seconds":
+        """The seconds that ``value`` says.
+
+        Raises:
+            ValueError: it is no length of time.
+        """
+        if isinstance(value, str) and (found := _DURATION.fullmatch(value.strip())):
+            return cls(float(found[1]) * _UNITS[found[2]])
+        try:
+            seconds = float(value)  # type: ignore[arg-type]
+        except (TypeError, ValueError):
+            seconds = -1.0
+        if isinstance(value, bool) or not 0 <= seconds < float("inf"):
+            raise ValueError(f"{value!r} is no length of time; write seconds, or a number with ms, s, m, h or d")
+        return cls(seconds)
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where settings may stand.
+
+    Attributes:
+        environ: the environment.
+        file: what the TOML file said, or nothing.
+        path: that file, for messages.
+    """
+
+    environ: Mapping[str, str]
+    file: Mapping[str, Any]
+    path: Path | None = None
+
+    @classmethod
+    def find(cls, environ: Mapping[str, str], path: Path | None = None) -> "Sources":
+        """The environment and the file at ``path``, or else the one that ``TOCSIN_CONFIG`` names.
+
+        Raises:
+            SettingInvalid: the file cannot be read or is no TOML.
+        """
+        named = path or (Path(environ[PREFIX + "CONFIG"]) if environ.get(PREFIX + "CONFIG") else None)
+        if named is None:
+            return cls(environ, {})
+        try:
+            return cls(environ, tomllib.loads(named.read_text()), named)
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise SettingInvalid(f"configuration file {named}: {error}") from error
+
+    def read(self, kind: type[SettingsT]) -> SettingsT:
+        """The settings of one program.
+
+        Raises:
+            SettingInvalid: a value is missing or not allowed; the message names the setting and its source.
+        """
+        values: dict[str, Any] = {}
+        for field in msgspec.structs.fields(kind):
+            found = self._find(field.name)
+            if found is not None:
+                values[field.name] = self._convert(field, *found)
+            elif field.required:
+                raise SettingInvalid(
+                    f"setting {field.name!r} is missing: set {PREFIX}{field.name.upper()}, "
+                    f"or {field.name} in {self.path or 'a configuration file'}"
+                )
+        try:
+            return kind(**values)
+        except ValueError as error:
+            raise SettingInvalid(str(error)) from error
+
+    def check_names(self, known: Collection[str]) -> None:
+        """Refuse names that no program has, with the nearest one that there is.
+
+        Raises:
+            SettingInvalid: the first such name, and its source.
+        """
+        variables = {name.removeprefix(PREFIX).lower(): name for name in self.environ if name.startswith(PREFIX)}
+        for name in [*self.file, *variables]:
+            if name in known or name == "config" or name.startswith("test_") or name == "cache":
+                continue
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            source = variables[name] if name in variables else self.path
+            raise SettingInvalid(f"there is no setting {name!r} (from {source}){hint}")
+
+    def _find(self, name: str) -> tuple[Any, str] | None:
+        variable = PREFIX + name.upper()
+        if self.environ.get(variable, "") != "":
+            return self.environ[variable], variable
+        if name in self.file:
+            return self.file[name], str(self.path)
+        return None
+
+    def _convert(self, field: msgspec.structs.FieldInfo, value: Any, source: str) -> Any:
+        from_text = source.startswith(PREFIX)
+        if from_text and _is_list(field.type):
+            value = [part.strip() for part in str(value).split(",") if part.strip()]
+        try:
+            return msgspec.convert(value, field.type, strict=not from_text, dec_hook=_custom)
+        except (msgspec.ValidationError, ValueError) as error:
+            shown = "" if "secret" in field.name else f" {value!r}"
+            raise SettingInvalid(f"setting {field.name!r} from {source}:{shown}: {error}") from error
+
+
+def _is_list(kind: Any) -> bool:
+    return isinstance(msgspec.inspect.type_info(kind), msgspec.inspect.VarTupleType | msgspec.inspect.ListType)
+
+
+def _custom(kind: type, value: Any) -> Any:
+    if kind is Seconds:
+        return Seconds.parse(value)
+    if kind is Path:
+        return Path(str(value)).expanduser()
+    if kind is Secret:
+        return Secret(str(value))
+    raise NotImplementedError(kind)

@@ -1,0 +1,92 @@
+"""Two answers that are not claims: the token is no good (401, 403), and we cannot say (503)."""
+
+from enum import StrEnum
+
+
+class RejectionCode(StrEnum):
+    """Why a token was rejected. Stable: callers, metrics and log lines carry it."""
+
+    OVERSIZED = "oversized"
+    MALFORMED = "malformed"
+    WRONG_ALGORITHM = "wrong_algorithm"
+    WRONG_TYPE = "wrong_type"
+    UNKNOWN_KEY = "unknown_key"
+    KEY_NOT_IN_USE = "key_not_in_use"
+    KEY_REVOKED = "key_revoked"
+    BAD_SIGNATURE = "bad_signature"
+    WRONG_ISSUER = "wrong_issuer"
+    WRONG_AUDIENCE = "wrong_audience"
+    EXPIRED = "expired"
+    NOT_YET_VALID = "not_yet_valid"
+    REVOKED = "revoked"
+    INSUFFICIENT_SCOPE = "insufficient_scope"
+
+
+_PUBLIC = {
+    RejectionCode.EXPIRED: "The access token has expired",
+    RejectionCode.NOT_YET_VALID: "The access token is not valid yet",
+    RejectionCode.WRONG_AUDIENCE: "The access token is for another audience",
+    RejectionCode.REVOKED: "The access token has been revoked",
+    RejectionCode.KEY_REVOKED: "The access token has been revoked",
+    RejectionCode.INSUFFICIENT_SCOPE: "The access token lacks a scope that this needs",
+}
+
+
+class TokenRejected(Exception):
+    """The token must not be honoured. Answer 401, or 403 when its scope does not suffice (RFC 6750 section 3.1).
+
+    Attributes:
+        code: stable reason.
+        detail: for the operator's log; it holds neither the token nor a claim's value.
+    """
+
+    def __init__(self, code: RejectionCode, detail: str) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.code = code
+        self.detail = detail
+
+    @property
+    def error(self) -> str:
+        """The ``error`` of a ``WWW-Authenticate`` answer."""
+        return "insufficient_scope" if self.code is RejectionCode.INSUFFICIENT_SCOPE else "invalid_token"
+
+    @property
+    def description(self) -> str:
+        """The ``error_description``, fit for whoever sent the token."""
+        return _PUBLIC.get(self.code, "The access token is not valid")
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        return 403 if self.code is RejectionCode.INSUFFICIENT_SCOPE else 401
+
+
+class UnavailableCode(StrEnum):
+    """Why nothing can be said about any token."""
+
+    NO_KEYS = "no_keys"
+    STALE = "stale"
+
+
+class VerificationUnavailable(Exception):
+    """Nothing can be said about the token: not its fault. Answer 503 and let the caller try again.
+
+    Attributes:
+        code: stable reason.
+        detail: for the operator's log.
+    """
+
+    retryable = True
+
+    def __init__(self, code: UnavailableCode, detail: str) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.code = code
+        self.detail = detail
+
+
+class SettingInvalid(ValueError):
+    """A setting that cannot be used; the message names it, its source and what is allowed."""
+
+
+class SnapshotInvalid(ValueError):
+    """A snapshot that is not one, or is another issuer's."""

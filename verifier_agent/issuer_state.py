@@ -1,0 +1,198 @@
+"""Everything known of one issuer, as its signed events have told it. No I/O and no clock."""
+
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+from events import (
+    Baseline,
+    EventRefused,
+    Heartbeat,
+    KeySet,
+    Lift,
+    RefusalCode,
+    Revoke,
+    RevokeDigests,
+    Stream,
+    StreamSequence,
+    VerifiedEvent,
+)
+from events.sequence import Arrival, SequenceState
+from events.streams import SEQUENCED
+from verifier_agent.errors import SnapshotInvalid
+from verifier_agent.freshness import Freshness
+from verifier_agent.keyring import Keyring
+from verifier_agent.revocations import RevocationIndex, RevocationState
+
+SNAPSHOT_VERSION: Final = 1
+
+
+class Outcome(StrEnum):
+    """What became of an event."""
+
+    APPLIED = "applied"
+    KNOWN = "known"
+
+
+class IssuerState:
+    """Keys, revocations, sequences and freshness of one issuer.
+
+    Attributes:
+        epoch: grows with every change that can alter a verdict; verdicts kept from an earlier epoch are looked at
+            again.
+        issuer_time: newest time in any signed event, seconds since the epoch; forgetting goes by it.
+    """
+
+    def __init__(self, issuer: str) -> None:
+        self.issuer = issuer
+        self.keys = Keyring()
+        self.revocations = RevocationIndex(issuer)
+        self.freshness = Freshness()
+        self.sequences: dict[Stream, StreamSequence] = {stream: StreamSequence() for stream in SEQUENCED}
+        self.epoch = 0
+        self.issuer_time = 0.0
+        self._newest_beat = 0
+
+    def apply(self, event: VerifiedEvent, received: float) -> Outcome:
+        """Let an event take effect, at once and whatever the order; it takes effect once.
+
+        Args:
+            event: opened with this issuer's pinned keys.
+            received: boot-time clock in seconds; only freshness is told it.
+
+        Raises:
+            EventRefused: ``forked``, ``rolled_back`` or ``bad_record``.
+        """
+        if isinstance(event.record, Heartbeat):
+            self._beat(event.seq, event.record, received)
+            return Outcome.APPLIED
+        sequence = self.sequences.get(event.stream)
+        if sequence is None:
+            raise EventRefused(RefusalCode.WRONG_STREAM, f"agents do not apply events of {event.stream}")
+        arrival = sequence.judge(event.seq, event.digest)
+        if arrival is Arrival.FORKED:
+            raise EventRefused(RefusalCode.FORKED, sequence.fork or "")
+        if arrival is Arrival.KNOWN:
+            return Outcome.KNOWN
+        follows = self._take(event)
+        sequence.record(event.seq, event.digest, event.time, follows)
+        self._pass_time(event.time)
+        self.freshness.settle(self.complete)
+        return Outcome.APPLIED
+
+    def observe(self, heartbeat: Heartbeat, received: float) -> None:
+        """Take note of heads that we have read ourselves, as the issuer does from its own store."""
+        for stream, head in heartbeat.heads.items():
+            sequence = next((known for name, known in self.sequences.items() if name == stream), None)
+            if sequence is not None:
+                sequence.advance_floor(head.floor)
+                sequence.check_head(head, heartbeat.time)
+        self._pass_time(heartbeat.time)
+        self.freshness.heard(heartbeat, received)
+        self.freshness.settle(self.complete)
+
+    def complete(self, heartbeat: Heartbeat) -> bool:
+        """Whether everything that the heartbeat speaks of has been applied, and nothing contradicts it."""
+        for stream in SEQUENCED:
+            head, sequence = heartbeat.heads.get(stream), self.sequences[stream]
+            if head is None or sequence.fork is not None or sequence.holes(head):
+                return False
+        return True
+
+    def holes(self) -> dict[Stream, list[tuple[int, int]]]:
+        """What is missing by the newest heartbeat, for each stream that misses something."""
+        newest = self.freshness.newest
+        if newest is None:
+            return {}
+        found = {
+            stream: self.sequences[stream].holes(newest.heads[stream]) for stream in SEQUENCED if stream in newest.heads
+        }
+        return {stream: holes for stream, holes in found.items() if holes}
+
+    def forks(self) -> list[str]:
+        """What contradicts what, in words, for each stream that forked."""
+        return [f"{stream}: {sequence.fork}" for stream, sequence in self.sequences.items() if sequence.fork]
+
+    def dump(self) -> bytes:
+        """The state as bytes: keys, revocations and sequences, without freshness. The same state, the same bytes."""
+        state = _Snapshot(
+            version=SNAPSHOT_VERSION,
+            issuer=self.issuer,
+            issuer_time=self.issuer_time,
+            newest_beat=self._newest_beat,
+            key_seq=self.keys.seq,
+            keys=KeySet(keys=self.keys.published),
+            revoked_keys=sorted(self.keys.revoked),
+            revocations=self.revocations.dump(),
+            sequences={str(stream): sequence.dump() for stream, sequence in self.sequences.items()},
+        )
+        return msgspec.json.encode(state, order="deterministic")
+
+    def restore(self, snapshot: bytes) -> None:
+        """Take over what ``dump`` wrote. Into a state that knows something already, it is merged by adding alone.
+
+        Raises:
+            SnapshotInvalid: it is not one of this version, or another issuer's.
+        """
+        try:
+            state = msgspec.json.decode(snapshot, type=_Snapshot)
+        except msgspec.MsgspecError as error:
+            raise SnapshotInvalid(f"this is no snapshot: {error}") from error
+        if state.version != SNAPSHOT_VERSION:
+            raise SnapshotInvalid(f"it has version {state.version}; this program reads {SNAPSHOT_VERSION}")
+        if state.issuer != self.issuer:
+            raise SnapshotInvalid(f"it is of issuer {state.issuer!r}, not of {self.issuer!r}")
+        self.keys.restore(state.key_seq, state.keys, frozenset(state.revoked_keys))
+        self.revocations.restore(state.revocations)
+        for stream, sequence in self.sequences.items():
+            if stream in state.sequences:
+                sequence.merge(state.sequences[stream])
+        self._newest_beat = max(self._newest_beat, state.newest_beat)
+        self._pass_time(state.issuer_time)
+        self.epoch += 1
+
+    def _take(self, event: VerifiedEvent) -> int | None:
+        """The effect of a record; for a baseline, what it follows."""
+        record = event.record
+        if isinstance(record, Baseline):
+            return record.follows
+        if isinstance(record, KeySet):
+            self.keys.apply(event.seq, record)
+        elif isinstance(record, Revoke):
+            self.revocations.revoke(event.seq, event.time, record)
+        elif isinstance(record, RevokeDigests):
+            try:
+                self.revocations.revoke_digests(event.seq, record)
+            except ValueError as error:
+                raise EventRefused(RefusalCode.BAD_RECORD, str(error)) from error
+        elif isinstance(record, Lift):
+            self.revocations.lift(record)
+        else:
+            return None  # a type that need not be understood
+        self.epoch += 1
+        return None
+
+    def _beat(self, seq: int, heartbeat: Heartbeat, received: float) -> None:
+        if seq <= self._newest_beat:
+            raise EventRefused(RefusalCode.ROLLED_BACK, "a newer heartbeat has been heard already")
+        self._newest_beat = seq
+        self.observe(heartbeat, received)
+
+    def _pass_time(self, time: float) -> None:
+        if time > self.issuer_time:
+            self.issuer_time = time
+            if self.revocations.forget(time):
+                self.epoch += 1
+
+
+class _Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    version: int
+    issuer: str
+    issuer_time: float
+    newest_beat: int
+    key_seq: int
+    keys: KeySet
+    revoked_keys: list[str]
+    revocations: RevocationState
+    sequences: dict[str, SequenceState]

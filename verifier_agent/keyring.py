@@ -1,0 +1,133 @@
+"""The token keys of one issuer, as its key events have told them.
+
+A key's algorithm is the key's, never the token's. A revoked key is terminal: no later or earlier event, and no other
+source, brings it back.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import jwt
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+
+from events import KeySet, KeyState, PublishedKey
+
+VerifySignature = Callable[[bytes, bytes], None]
+"""(signature, signing input); raises ``InvalidSignature`` or ``ValueError``."""
+
+MIN_RSA_BITS: Final = 2048
+_P256_BYTES: Final = 32
+
+
+def _es256(key: Any) -> VerifySignature:
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise ValueError("ES256 needs a public key on P-256")
+    algorithm = ec.ECDSA(hashes.SHA256())
+
+    def verify(signature: bytes, signing_input: bytes) -> None:
+        if len(signature) != 2 * _P256_BYTES:
+            raise InvalidSignature
+        r = int.from_bytes(signature[:_P256_BYTES], "big")
+        s = int.from_bytes(signature[_P256_BYTES:], "big")
+        key.verify(encode_dss_signature(r, s), signing_input, algorithm)
+
+    return verify
+
+
+def _rs256(key: Any) -> VerifySignature:
+    if not isinstance(key, rsa.RSAPublicKey) or key.key_size < MIN_RSA_BITS:
+        raise ValueError(f"RS256 needs a public RSA key of {MIN_RSA_BITS} bits or more")
+    scheme, algorithm = padding.PKCS1v15(), hashes.SHA256()
+    return lambda signature, signing_input: key.verify(signature, signing_input, scheme, algorithm)
+
+
+def _eddsa(key: Any) -> VerifySignature:
+    if not isinstance(key, ed25519.Ed25519PublicKey):
+        raise ValueError("EdDSA needs a public Ed25519 key")
+    return key.verify
+
+
+ALGORITHMS: Final[dict[str, Callable[[Any], VerifySignature]]] = {"ES256": _es256, "RS256": _rs256, "EdDSA": _eddsa}
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyingKey:
+    """One key, parsed once."""
+
+    published: PublishedKey
+    verify: VerifySignature
+
+
+class Keyring:
+    """Keys by ``kid``.
+
+    Attributes:
+        seq: of the newest key set; 0 when none has been heard.
+        unusable: ``kid`` of a published key that could not be parsed, and why; its tokens are of an unknown key.
+    """
+
+    def __init__(self) -> None:
+        self.seq = 0
+        self.unusable: dict[str, str] = {}
+        self._current = KeySet(keys=())
+        self._keys: dict[str, VerifyingKey] = {}
+        self._revoked: set[str] = set()
+
+    def apply(self, seq: int, key_set: KeySet) -> None:
+        """Take over a key set; an older one than the newest known can only add to what is revoked."""
+        self._revoked.update(key.kid for key in key_set.keys if key.state is KeyState.REVOKED)
+        if seq > self.seq:
+            self.seq, self._current = seq, key_set
+            self._parse()
+
+    def get(self, kid: str) -> VerifyingKey | None:
+        """The key, whatever its state; ``None`` when no usable key has this ``kid``."""
+        return self._keys.get(kid)
+
+    def is_revoked(self, kid: str) -> bool:
+        """Whether the key has ever been said to be revoked."""
+        return kid in self._revoked
+
+    def verifies(self, kid: str) -> bool:
+        """Whether signatures by this key count."""
+        key = self._keys.get(kid)
+        return key is not None and kid not in self._revoked and key.published.state.verifies
+
+    @property
+    def published(self) -> tuple[PublishedKey, ...]:
+        """The newest key set."""
+        return self._current.keys
+
+    @property
+    def revoked(self) -> frozenset[str]:
+        """Every ``kid`` known as revoked."""
+        return frozenset(self._revoked)
+
+    def restore(self, seq: int, key_set: KeySet, revoked: frozenset[str]) -> None:
+        """Merge what a snapshot held; what is newer here stays."""
+        self.apply(seq, key_set)
+        self._revoked |= revoked
+
+    def _parse(self) -> None:
+        known, self._keys, self.unusable = self._keys, {}, {}
+        for published in self._current.keys:
+            old = known.get(published.kid)
+            if old is not None and old.published.jwk == published.jwk and old.published.alg == published.alg:
+                self._keys[published.kid] = VerifyingKey(published, old.verify)
+            elif published.jwk is not None:
+                try:
+                    self._keys[published.kid] = VerifyingKey(published, _parse_key(published.alg, published.jwk))
+                except (ValueError, jwt.PyJWTError) as error:
+                    self.unusable[published.kid] = str(error)
+
+
+def _parse_key(alg: str, jwk: dict[str, str]) -> VerifySignature:
+    if alg not in ALGORITHMS:
+        raise ValueError(f"algorithm {alg!r} is not supported")
+    if "d" in jwk or jwk.get("kty") == "oct":
+        raise ValueError("a published key must be a public key")
+    return ALGORITHMS[alg](jwt.PyJWK({**jwk, "alg": alg}).key)

@@ -1,0 +1,128 @@
+"""What is revoked at one issuer: selectors and digests in force, lifts, and when each may be forgotten.
+
+Every revocation is kept by itself, so overlapping ones never weaken each other, in whatever order they arrive; a lift
+removes exactly one, also when it arrives first.
+"""
+
+import heapq
+from collections.abc import Iterator
+
+import msgspec
+
+from events import Lift, Revoke, RevokeDigests
+from events.digests import TokenDigest, pack_digests, unpack_digests
+from verifier_agent.claims import Claims
+from verifier_agent.digest_index import DigestIndex
+from verifier_agent.selector_index import SelectorIndex, SelectorRevocation
+
+
+class RevocationIndex:
+    """Revocations known from the event stream of ``issuer``."""
+
+    def __init__(self, issuer: str) -> None:
+        self._issuer = issuer
+        self._selectors: dict[str, SelectorIndex] = {}
+        self._digests = DigestIndex()
+        self._lifted: dict[int, float] = {}
+        self._expiries: list[tuple[float, int]] = []
+        self._digest_expiry: dict[int, float] = {}
+
+    def revoke(self, seq: int, time: float, record: Revoke) -> None:
+        """Put a selector revocation in force, unless it has been lifted already."""
+        if seq in self._lifted:
+            return
+        about = record.selector.issuer or self._issuer
+        revocation = SelectorRevocation(seq, time, record, own=about == self._issuer)
+        self._selectors.setdefault(about, SelectorIndex()).add(revocation)
+        heapq.heappush(self._expiries, (record.expires_at, seq))
+
+    def revoke_digests(self, seq: int, record: RevokeDigests) -> None:
+        """Put a batch of digests in force, unless it has been lifted already.
+
+        Raises:
+            ValueError: the batch is not a sorted packed one.
+        """
+        digests = unpack_digests(record.digests)
+        if seq in self._lifted:
+            return
+        self._digests.add(seq, digests)
+        self._digest_expiry[seq] = record.expires_at
+        heapq.heappush(self._expiries, (record.expires_at, seq))
+
+    def lift(self, record: Lift) -> None:
+        """Take exactly one revocation out of force, now or when it arrives."""
+        self._lifted[record.target] = record.expires_at
+        self._remove(record.target)
+        heapq.heappush(self._expiries, (record.expires_at, record.target))
+
+    def forget(self, issuer_time: float) -> bool:
+        """Drop what no token can be hit by any more; whether there was any.
+
+        Args:
+            issuer_time: seconds since the epoch by the issuer's events, never by the agent's clock.
+        """
+        forgotten = False
+        while self._expiries and self._expiries[0][0] <= issuer_time:
+            expires_at, seq = heapq.heappop(self._expiries)
+            forgotten |= self._remove(seq)
+            if self._lifted.get(seq, issuer_time + 1) <= expires_at:
+                del self._lifted[seq]
+        return forgotten
+
+    def find(self, claims: Claims, digest: TokenDigest, jti: TokenDigest | None) -> str | None:
+        """What revokes the token, in words for the operator's log, or ``None``."""
+        if digest in self._digests or (jti is not None and jti in self._digests):
+            return "by the digest of the token or of its jti"
+        index = self._selectors.get(claims.iss)
+        hit = None if index is None else index.find(claims.raw, claims.iat)
+        return None if hit is None else f"by a selector on {sorted(hit.record.selector.claims) or 'everything'}"
+
+    @property
+    def selectors(self) -> int:
+        """Selector revocations in force."""
+        return sum(map(len, self._selectors.values()))
+
+    @property
+    def digests(self) -> int:
+        """Digests in force."""
+        return len(self._digests)
+
+    def dump(self) -> "RevocationState":
+        """A copy to keep."""
+        return RevocationState(
+            selectors=[(entry.seq, entry.time, entry.record) for entry in self._all_selectors()],
+            digests=[
+                (seq, self._digest_expiry[seq], pack_digests(map(TokenDigest, batch))) for seq, batch in self._digests
+            ],
+            lifted=dict(self._lifted),
+        )
+
+    def restore(self, state: "RevocationState") -> None:
+        """Merge what ``dump`` described; what is in force here stays in force, but for lifts in it."""
+        for target, expires_at in state.lifted.items():
+            self.lift(Lift(target=target, expires_at=expires_at))
+        known = {entry.seq for entry in self._all_selectors()} | set(self._digest_expiry)
+        for seq, time, record in state.selectors:
+            if seq not in known:
+                self.revoke(seq, time, record)
+        for seq, expires_at, packed in state.digests:
+            if seq not in known:
+                self.revoke_digests(seq, RevokeDigests(digests=packed, expires_at=expires_at))
+
+    def _all_selectors(self) -> Iterator[SelectorRevocation]:
+        for index in self._selectors.values():
+            yield from index
+
+    def _remove(self, seq: int) -> bool:
+        if self._digests.remove(seq):
+            del self._digest_expiry[seq]
+            return True
+        return any(index.remove(seq) for index in self._selectors.values())
+
+
+class RevocationState(msgspec.Struct, frozen=True, kw_only=True):
+    """``RevocationIndex`` as plain values."""
+
+    selectors: list[tuple[int, float, Revoke]]
+    digests: list[tuple[int, float, bytes]]
+    lifted: dict[int, float]

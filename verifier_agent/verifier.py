@@ -1,0 +1,204 @@
+"""The verifier: signed events go in, verdicts on tokens come out. No I/O, no clock, no waiting."""
+
+from collections import Counter
+from typing import Final
+
+from cryptography.exceptions import InvalidSignature
+
+from events import EventOpener, EventRefused, IssuerTrust, RefusalCode, Stream, UnverifiedEvent
+from events.digests import jti_digest, signing_input_digest
+from verifier_agent.claims import Claims, decode_claims
+from verifier_agent.errors import RejectionCode, TokenRejected, UnavailableCode, VerificationUnavailable
+from verifier_agent.issuer_state import IssuerState, Outcome
+from verifier_agent.jws import TokenParser, UnverifiedToken
+from verifier_agent.keyring import VerifyingKey
+from verifier_agent.policy import OnStale, VerificationPolicy
+from verifier_agent.verified_tokens import VerifiedToken, VerifiedTokens
+
+TOKEN_TYPES: Final = frozenset({"at+jwt", "application/at+jwt"})
+"""RFC 9068 section 4; compared without regard to case (RFC 2045)."""
+
+UNSET: Final = "\0unset"
+"""Default of ``audience``: the policy's. ``None`` says that the caller does not want it checked."""
+
+
+class Verifier:
+    """Verifies the access tokens of one issuer by what its event streams have said.
+
+    Attributes:
+        policy: the rules.
+        state: what is known.
+        refused: how many events were refused, by code.
+        misunderstood: type URIs of critical events that this version does not know; it stays stale for them.
+    """
+
+    def __init__(self, trust: IssuerTrust, policy: VerificationPolicy | None = None) -> None:
+        """Start knowing nothing but whom to trust.
+
+        Raises:
+            ValueError: no usable event key is pinned.
+        """
+        self.policy = policy or VerificationPolicy()
+        self.state = IssuerState(trust.issuer)
+        self.refused: Counter[RefusalCode] = Counter()
+        self.misunderstood: set[str] = set()
+        self._opener = EventOpener(trust)
+        self._parser = TokenParser()
+        self._verified = VerifiedTokens(self.policy.cache_size)
+
+    # -- events in
+
+    def apply(self, stream: Stream, raw: UnverifiedEvent | bytes, *, received: float = 0.0) -> Outcome | RefusalCode:
+        """Open one event and let it take effect. What must not take effect is counted, and never raises.
+
+        Args:
+            stream: which stream it was read from.
+            raw: the event as it was read.
+            received: boot-time clock in seconds, for freshness alone.
+
+        Returns:
+            What became of it, or why it was refused.
+        """
+        revoked = self.state.keys.revoked
+        try:
+            event = self._opener.open(raw, stream)
+            outcome = self.state.apply(event, received)
+        except EventRefused as refusal:
+            self.refused[refusal.code] += 1
+            if refusal.code is RefusalCode.UNKNOWN_CRITICAL:
+                self.misunderstood.add(refusal.detail)
+            return refusal.code
+        if stream is Stream.KEYS and outcome is Outcome.APPLIED:
+            self._parser.forget()
+            for kid in self.state.keys.revoked - revoked:
+                self._verified.purge_key(kid)
+        return outcome
+
+    def snapshot(self) -> bytes:
+        """All that is known, for ``restore``."""
+        return self.state.dump()
+
+    def restore(self, snapshot: bytes) -> None:
+        """Add what a snapshot holds to what is known. The caller vouches for where it comes from.
+
+        Raises:
+            SnapshotInvalid: it is no snapshot of this issuer.
+        """
+        self.state.restore(snapshot)
+        self._parser.forget()
+
+    # -- verdicts out
+
+    def verify(
+        self, token: str, *, now: float, boot: float, audience: str | None = UNSET, scope: str | None = None
+    ) -> Claims:
+        """The claims of a good token.
+
+        Args:
+            token: a compact JWS.
+            now: wall clock, seconds since the epoch.
+            boot: boot-time clock, seconds.
+            audience: what ``aud`` must contain; the policy's by default, ``None`` to skip the check.
+            scope: scopes that the token must have, separated by spaces; ``None`` for none.
+
+        Raises:
+            TokenRejected: the token is no good; ``code`` says why.
+            VerificationUnavailable: no keys are known yet, or what is known is too old.
+            ValueError: neither the call nor the policy names an audience.
+        """
+        self._check_able(now, boot)
+        known = self._verified.get(token) if token.__class__ is str else None
+        if known is None:
+            known = self._verify_signature(token)  # 1 to 5
+            self._check_claims(known, now, audience)  # 6
+            self._check_revoked(known)  # 7
+            self._verified.add(token, known)
+        else:
+            self._check_claims(known, now, audience)  # 6
+            if known.epoch != self.state.epoch:
+                self._check_again(token, known)  # 4 and 7
+        if scope is not None and not known.claims.scope.issuperset(scope.split()):  # 8, RFC 6750 section 3.1
+            raise TokenRejected(RejectionCode.INSUFFICIENT_SCOPE, f"it lacks a scope out of {scope!r}")
+        return known.claims
+
+    def freshness(self, now: float, boot: float) -> float | None:
+        """Seconds since everything was known, see ``Freshness.age``."""
+        return self.state.freshness.age(now, boot)
+
+    def _check_able(self, now: float, boot: float) -> None:
+        if not self.state.keys.seq:
+            raise VerificationUnavailable(UnavailableCode.NO_KEYS, "no key set has been heard yet")
+        if self.policy.on_stale is OnStale.ALLOW:
+            return
+        age = self.state.freshness.age(now, boot)
+        if age is None or age > self.policy.max_staleness:
+            known = "was never complete" if age is None else f"is {age:.0f} s old"
+            limit = f"at most {self.policy.max_staleness:.0f} s is allowed"
+            raise VerificationUnavailable(UnavailableCode.STALE, f"what is known {known}; {limit}")
+
+    def _verify_signature(self, token: str) -> VerifiedToken:
+        """Steps 1 to 5 of RFC 9068 section 4 and RFC 7519 section 7.2, in this order.
+
+        1 size and shape · 2 algorithm, from the key · 3 type · 4 key, in a state that verifies · 5 signature.
+        The key comes before what is compared with it.
+        """
+        unverified = self._parser.parse(token)  # 1
+        key = self._key(unverified.header.kid)  # 4
+        self._check_header(unverified, key)  # 2, 3
+        try:
+            key.verify(unverified.signature, unverified.signing_input)  # 5
+        except (InvalidSignature, ValueError) as error:
+            raise TokenRejected(RejectionCode.BAD_SIGNATURE, "not signed by the key it names") from error
+        self._parser.remember(unverified)
+        claims = decode_claims(unverified.payload)
+        jti = None if claims.jti is None else jti_digest(claims.jti)
+        return VerifiedToken(claims, unverified.header.kid, signing_input_digest(unverified.signing_input), jti)
+
+    def _key(self, kid: str) -> VerifyingKey:
+        if self.state.keys.is_revoked(kid):
+            raise TokenRejected(RejectionCode.KEY_REVOKED, f"key {kid[:64]!r} has been revoked")
+        key = self.state.keys.get(kid)
+        if key is None:
+            raise TokenRejected(RejectionCode.UNKNOWN_KEY, f"no key {kid[:64]!r} is known")
+        if not key.published.state.verifies:
+            raise TokenRejected(RejectionCode.KEY_NOT_IN_USE, f"key {kid[:64]!r} is {key.published.state}")
+        return key
+
+    def _check_header(self, token: UnverifiedToken, key: VerifyingKey) -> None:
+        if token.header.alg != key.published.alg:
+            raise TokenRejected(RejectionCode.WRONG_ALGORITHM, f"its key signs with {key.published.alg} only")
+        if token.header.typ.lower() not in TOKEN_TYPES:
+            raise TokenRejected(RejectionCode.WRONG_TYPE, "its typ is not at+jwt")
+
+    def _check_claims(self, known: VerifiedToken, now: float, audience: str | None) -> None:
+        """Step 6: issuer, audience, and the times with skew."""
+        claims, skew = known.claims, self.policy.skew
+        if claims.iss != self.state.issuer:
+            raise TokenRejected(RejectionCode.WRONG_ISSUER, "another issuer than the one that is trusted")
+        if audience is UNSET:
+            audience = self.policy.audience
+            if audience is None:
+                raise ValueError("name the audience that tokens must have: audience=…, or None to skip the check")
+        if audience is not None and audience not in claims.aud:
+            raise TokenRejected(RejectionCode.WRONG_AUDIENCE, f"it is not for {audience!r}")
+        if now >= claims.exp + skew:
+            raise TokenRejected(RejectionCode.EXPIRED, "its exp has passed")
+        if now < known.starts_at - skew:
+            raise TokenRejected(RejectionCode.NOT_YET_VALID, "its nbf or iat lies ahead")
+
+    def _check_again(self, token: str, known: VerifiedToken) -> None:
+        """What a moved epoch may have changed: the key's state, and step 7."""
+        try:
+            self._key(known.kid)
+            self._check_revoked(known)
+        except TokenRejected:
+            self._verified.discard(token)
+            raise
+
+    def _check_revoked(self, known: VerifiedToken) -> None:
+        """Step 7: by digest or selector; by key, in step 4."""
+        epoch = self.state.epoch
+        by = self.state.revocations.find(known.claims, known.digest, known.jti_digest)
+        if by is not None:
+            raise TokenRejected(RejectionCode.REVOKED, by)
+        known.epoch = epoch
