@@ -8,16 +8,14 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any, Final, NewType
 
-import jwt
 import msgspec
-from jwt.api_jws import PyJWS
 
 from events.errors import EventRefused, RefusalCode
 from events.records import Heartbeat, Record, UnknownRecord, decode_record, encode_record
 from events.sequence import MAX_SEQ, format_seq, unpack
 from events.streams import Stream
 from events.subjects import other_types, subject_identifier
-from events.trust import ALGORITHMS, IssuerTrust
+from events.trust import IssuerTrust
 
 TYP: Final = "secevent+jwt"
 MAX_EVENT_BYTES: Final = 1_000_000
@@ -70,22 +68,20 @@ class EventKey:
         """Take a private JWK that has ``kid`` and ``alg``.
 
         Raises:
-            ValueError: its algorithm is not one for events.
-            jwt.PyJWTError: it is no private key.
+            ValueError: it is no such key.
         """
-        if jwk.get("alg") not in ALGORITHMS:
-            raise ValueError(f"an event key has an alg out of {', '.join(ALGORITHMS)}")
+        from events import jose
+
         self.kid = jwk["kid"]
-        self.alg = jwk["alg"]
-        self._key = jwt.PyJWK(dict(jwk))
+        self._sign = jose.sign
+        self._key = jose.parse_key(jwk)
 
     def __repr__(self) -> str:
         return f"EventKey(kid={self.kid!r})"
 
     def sign(self, payload: bytes) -> bytes:
         """A compact JWS over ``payload``."""
-        text: str = PyJWS().encode(payload, self._key, algorithm=self.alg, headers={"typ": TYP, "kid": self.kid})
-        return text.encode("ascii")
+        return self._sign(payload, self._key, {"typ": TYP, "kid": self.kid})
 
 
 class EventSigner:
@@ -148,9 +144,11 @@ class EventOpener:
         Raises:
             ValueError: as ``IssuerTrust.verifying_keys``.
         """
+        from events import jose
+
         self.issuer = trust.issuer
         self._keys = trust.verifying_keys()
-        self._jws = PyJWS()
+        self._jose = jose
 
     def open(self, raw: UnverifiedEvent | bytes, stream: Stream) -> VerifiedEvent:
         """Check one event that was read from ``stream``.
@@ -194,14 +192,11 @@ class EventOpener:
         if key is None:
             raise EventRefused(RefusalCode.UNKNOWN_KEY, f"no event key {str(kid)[:64]!r} is pinned for {self.issuer}")
         try:
-            payload: bytes = self._jws.decode_complete(raw, key, algorithms=[key.algorithm_name])["payload"]
-        except jwt.InvalidAlgorithmError as error:
-            raise EventRefused(RefusalCode.BAD_SIGNATURE, f"event key {kid} signs with another algorithm") from error
-        except jwt.InvalidSignatureError as error:
+            return self._jose.verified_payload(raw, key)
+        except self._jose.SignatureInvalid as error:
             raise EventRefused(RefusalCode.BAD_SIGNATURE, f"not signed by event key {kid}") from error
-        except (jwt.PyJWTError, ValueError) as error:
-            raise EventRefused(RefusalCode.MALFORMED, "no compact JWS") from error
-        return payload
+        except ValueError as error:
+            raise EventRefused(RefusalCode.MALFORMED, str(error)) from error
 
     def _claims(self, payload: bytes) -> _Claims:
         try:

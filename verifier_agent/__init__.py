@@ -1,0 +1,42 @@
+"""Who hears it: verifies access tokens in memory by what the issuer's event streams have said.
+
+Importing this package loads no web framework, database or broker client; those are extras, loaded by what needs them.
+"""
+
+from events import IssuerTrust
+from verifier_agent.agent import Agent, AgentReport
+from verifier_agent.claims import Claims
+from verifier_agent.configuration import Seconds, Secret, Sources
+from verifier_agent.errors import (
+    RejectionCode,
+    SettingInvalid,
+    SnapshotInvalid,
+    TokenRejected,
+    UnavailableCode,
+    VerificationUnavailable,
+)
+from verifier_agent.issuer_state import Outcome
+from verifier_agent.policy import OnStale, VerificationPolicy
+from verifier_agent.settings import AgentSettings
+from verifier_agent.verifier import Verifier
+
+__all__ = [
+    "Agent",
+    "AgentReport",
+    "AgentSettings",
+    "Claims",
+    "IssuerTrust",
+    "OnStale",
+    "Outcome",
+    "RejectionCode",
+    "Seconds",
+    "Secret",
+    "SettingInvalid",
+    "SnapshotInvalid",
+    "Sources",
+    "TokenRejected",
+    "UnavailableCode",
+    "VerificationPolicy",
+    "VerificationUnavailable",
+    "Verifier",
+]

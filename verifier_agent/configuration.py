@@ -126,7 +126,7 @@ class Sources:
                 continue
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
-            source = variables[name] if name in variables else self.path
+            source = variables.get(name, self.path)
             raise SettingInvalid(f"there is no setting {name!r} (from {source}){hint}")
 
     def _find(self, name: str) -> tuple[Any, str] | None:

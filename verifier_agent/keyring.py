@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-import jwt
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
@@ -121,13 +120,15 @@ class Keyring:
             elif published.jwk is not None:
                 try:
                     self._keys[published.kid] = VerifyingKey(published, _parse_key(published.alg, published.jwk))
-                except (ValueError, jwt.PyJWTError) as error:
+                except ValueError as error:
                     self.unusable[published.kid] = str(error)
 
 
 def _parse_key(alg: str, jwk: dict[str, str]) -> VerifySignature:
+    from events import jose
+
     if alg not in ALGORITHMS:
         raise ValueError(f"algorithm {alg!r} is not supported")
     if "d" in jwk or jwk.get("kty") == "oct":
         raise ValueError("a published key must be a public key")
-    return ALGORITHMS[alg](jwt.PyJWK({**jwk, "alg": alg}).key)
+    return ALGORITHMS[alg](jose.parse_key({**jwk, "alg": alg}).key)

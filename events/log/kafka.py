@@ -5,13 +5,13 @@ aiokafka's defaults do not suit: the settings below each answer a way in which i
 """
 
 import asyncio
+import logging
 import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
@@ -25,7 +25,7 @@ MAX_MESSAGE_BYTES: Final = 1_048_576
 CALL_SECONDS: Final = 5.0
 """Longest wait for an answer of the broker; the client's own default is 40."""
 
-log = structlog.get_logger(__name__)
+log = logging.getLogger(__name__)
 
 _OPTIONS: Final = {"prefix", "security", "mechanism", "ca", "replication"}
 
@@ -273,7 +273,7 @@ async def _stopped(client: AIOKafkaProducer | AIOKafkaConsumer) -> None:
         async with asyncio.timeout(CALL_SECONDS):
             await client.stop()
     except (KafkaError, TimeoutError, OSError) as error:
-        log.debug("kafka_client_not_stopped", error=_words(error))
+        log.debug("kafka_client_not_stopped", extra={"error": _words(error)})
 
 
 def _words(error: BaseException) -> str:

@@ -1,0 +1,29 @@
+"""The clocks of this machine, in one place so that tests can bring their own."""
+
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """What time it is."""
+
+    def now(self) -> float:
+        """Wall clock, seconds since the epoch."""
+
+    def boot(self) -> float:
+        """Seconds on a clock that nobody sets and that goes on while the machine is suspended."""
+
+
+class SystemClock:
+    """This machine's clocks. Where there is no boot-time clock, the monotonic one stands in."""
+
+    def __init__(self) -> None:
+        self._boot = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+    def now(self) -> float:
+        """See ``Clock.now``."""
+        return time.time()
+
+    def boot(self) -> float:
+        """See ``Clock.boot``."""
+        return time.clock_gettime(self._boot)
