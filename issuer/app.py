@@ -1,0 +1,152 @@
+"""The one place where the issuer is put together."""
+
+import asyncio
+import logging
+import secrets
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Final
+
+from aiohttp import web
+
+from events import EventKey, EventOpener, EventSigner, IssuerTrust, LogError
+from events.log import EventLog, Retention, open_log
+from issuer.clients import ClientStore
+from issuer.endpoints.middleware import errors, request_ids
+from issuer.endpoints.routes import add_routes
+from issuer.endpoints.services import SERVICES, Services
+from issuer.grants import load_grants
+from issuer.keys.generation import public
+from issuer.keys.key_service import KeyService, KeyVault
+from issuer.keys.sealing import KeyEncryptionKey
+from issuer.outbox.outbox import Outbox
+from issuer.outbox.own_agent import OwnAgent
+from issuer.outbox.relay import Relay
+from issuer.revocations import RevocationService
+from issuer.settings import IssuerSettings
+from issuer.store.database import Database
+from issuer.store.migration import check_version, migrate
+from issuer.tokens import TokenService, load_enhancers
+from verifier_agent.clocks import Clock, SystemClock
+
+log = logging.getLogger(__name__)
+
+MAX_BODY_BYTES: Final = 64 * 1024
+CHECK_AGAIN_SECONDS: Final = 5.0
+
+
+@asynccontextmanager
+async def running_services(settings: IssuerSettings, clock: Clock | None = None) -> AsyncIterator[Services]:
+    """Build everything, keep its tasks running, and take it down again.
+
+    Raises:
+        SettingInvalid: a setting cannot be used.
+        StoreUninitialised: the store lacks tables or an event key.
+        StoreUnavailable: the store does not answer.
+        SealBroken: the key-encryption key is another one.
+    """
+    clock = clock or SystemClock()
+    async with AsyncExitStack() as stack:
+        kek = KeyEncryptionKey.load(settings.kek_file)
+        database = Database(settings.store)
+        stack.push_async_callback(database.close)
+        await (migrate(database) if settings.migrate else check_version(database))
+        vault = KeyVault(database, kek)
+        event_jwk = await vault.event_key()
+        trust = IssuerTrust(issuer=settings.issuer, event_keys=(public(event_jwk),))
+        event_log = open_log(settings.log, Retention.covering(settings.token_lifetime_ceiling, settings.skew))
+        stack.push_async_callback(event_log.close)
+        signer = EventSigner(settings.issuer, EventKey(event_jwk))
+        outbox = Outbox(database, signer)
+        own_agent = OwnAgent(database, outbox, trust, settings.skew, clock)
+        relay = Relay(database, outbox, event_log, signer, EventOpener(trust), holder=secrets.token_hex(16))
+        keys = KeyService(database, outbox, vault, settings.signing_algorithms)
+        services = Services(
+            settings=settings,
+            database=database,
+            clients=ClientStore(database),
+            grants=load_grants(settings),
+            tokens=TokenService(settings, keys, own_agent, load_enhancers(settings), clock),
+            keys=keys,
+            revocations=RevocationService(settings, database, outbox, own_agent, relay),
+            own_agent=own_agent,
+            relay=relay,
+        )
+        await outbox.initialise()
+        await services.keys.initialise()
+        await services.own_agent.catch_up()
+        await stack.enter_async_context(_background(services, event_log))
+        yield services
+
+
+async def initialise(settings: IssuerSettings) -> IssuerTrust:
+    """Make the store's tables and the event key where they are missing; what agents are to pin.
+
+    Raises:
+        SettingInvalid: a setting cannot be used.
+        StoreUnavailable: the store does not answer.
+        SealBroken: there is an event key, sealed with another key-encryption key.
+    """
+    database = Database(settings.store)
+    try:
+        await migrate(database)
+        vault = KeyVault(database, KeyEncryptionKey.load(settings.kek_file))
+        event_jwk = await vault.create_event_key()
+    finally:
+        await database.close()
+    return IssuerTrust(issuer=settings.issuer, event_keys=(public(event_jwk),))
+
+
+def create_app(settings: IssuerSettings, clock: Clock | None = None) -> web.Application:
+    """The HTTP application; its services start and stop with it."""
+    app = web.Application(middlewares=[request_ids, errors], client_max_size=MAX_BODY_BYTES)
+    add_routes(app)
+
+    async def services(app: web.Application) -> AsyncIterator[None]:
+        async with running_services(settings, clock) as built:
+            app[SERVICES] = built
+            yield
+
+    app.cleanup_ctx.append(services)
+    return app
+
+
+@asynccontextmanager
+async def _background(services: Services, event_log: EventLog) -> AsyncIterator[None]:
+    """Run what goes on beside the requests; when one of these fails, say so and stop the process.
+
+    An issuer whose relay has died would answer 201 to revocations that nobody hears.
+    """
+    tasks = [
+        asyncio.create_task(services.own_agent.run(), name="own-agent"),
+        asyncio.create_task(services.relay.run(), name="relay"),
+        asyncio.create_task(_report_faults(event_log), name="log-check"),
+    ]
+    for task in tasks:
+        task.add_done_callback(_stop_if_failed)
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _stop_if_failed(task: asyncio.Task[None]) -> None:
+    if task.cancelled() or task.exception() is None:
+        return
+    log.critical("background_task_failed", extra={"task": task.get_name()}, exc_info=task.exception())
+    signal.raise_signal(signal.SIGTERM)
+
+
+async def _report_faults(event_log: EventLog) -> None:
+    """Say by name what is wrong with how the log is set up, as soon as it answers."""
+    while True:
+        try:
+            for fault in await event_log.check():
+                log.error("event_log_misconfigured", extra={"fault": fault})
+        except LogError:
+            await asyncio.sleep(CHECK_AGAIN_SECONDS)
+        else:
+            return

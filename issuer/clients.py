@@ -1,0 +1,147 @@
+"""Clients, and how they prove who they are (RFC 6749 section 2)."""
+
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+from sqlalchemy import Insert, RowMapping, delete, insert, select
+from sqlalchemy.exc import IntegrityError
+
+from issuer.errors import Conflict, NotFound
+from issuer.store.database import Database
+from issuer.store.schema import client_secrets, clients
+from verifier_agent import Secret
+
+SECRET_BYTES: Final = 32
+SECRETS_AT_ONCE: Final = 2
+"""The one in use and the one that replaces it."""
+_CLIENT_ID: Final = re.compile(r"[A-Za-z0-9._~-]{1,128}")
+_SCOPE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,128}")
+"""RFC 6749 section 3.3."""
+
+
+class Client(msgspec.Struct, frozen=True, kw_only=True):
+    """A registered client.
+
+    Attributes:
+        client_id: its identifier.
+        name: for people.
+        grants: grant types that it may use.
+        scopes: scopes that it may ask for; all of them are given when it asks for none.
+        audiences: services that its tokens may be for, the first by default; empty: the issuer's default.
+        token_lifetime: seconds; ``None`` for the issuer's default.
+        token_alg: signature algorithm of its tokens; ``None`` for the issuer's default.
+        disabled: whether it may do nothing any more.
+    """
+
+    client_id: str
+    name: str = ""
+    grants: tuple[str, ...] = ("client_credentials",)
+    scopes: tuple[str, ...] = ()
+    audiences: tuple[str, ...] = ()
+    token_lifetime: float | None = None
+    token_alg: str | None = None
+    disabled: bool = False
+
+    def __post_init__(self) -> None:
+        if not _CLIENT_ID.fullmatch(self.client_id):
+            raise ValueError(f"client_id {self.client_id!r} must be 1 to 128 letters, digits, '.', '_', '~' or '-'")
+        for scope in self.scopes:
+            if not _SCOPE.fullmatch(scope):
+                raise ValueError(f"{scope!r} is no scope: no spaces, quotes or backslashes (RFC 6749 section 3.3)")
+        if self.token_lifetime is not None and self.token_lifetime <= 0:
+            raise ValueError(f"token_lifetime must be above 0 s, not {self.token_lifetime}")
+
+
+class ClientStore:
+    """Clients in the store. Secrets have 256 random bits, so a plain hash of them is enough."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add(self, client: Client) -> Secret:
+        """Register a client; its secret, which nobody can read again.
+
+        Raises:
+            Conflict: there is one with this ``client_id``.
+        """
+        secret = _new_secret()
+        values = {name: list(value) if isinstance(value, tuple) else value for name, value in _fields(client)}
+        try:
+            async with self._database.write() as connection:
+                await connection.execute(insert(clients).values(**values, created_at=self._database.time()))
+                await connection.execute(self._secret_row(client.client_id, secret))
+        except IntegrityError as error:
+            raise Conflict(f"there is a client {client.client_id!r} already") from error
+        return secret
+
+    async def all(self) -> Sequence[Client]:
+        """Every client, by identifier."""
+        async with self._database.read() as connection:
+            rows = (await connection.execute(select(clients).order_by(clients.c.client_id))).mappings().all()
+        return [_from_row(row) for row in rows]
+
+    async def rotate_secret(self, client_id: str) -> Secret:
+        """Give the client a further secret; the one before stays good until the next rotation, older ones do not.
+
+        Raises:
+            NotFound: no such client.
+        """
+        secret = _new_secret()
+        async with self._database.write() as connection:
+            query = select(clients.c.client_id).where(clients.c.client_id == client_id).with_for_update()
+            if (await connection.execute(query)).scalar_one_or_none() is None:
+                raise NotFound(f"there is no client {client_id!r}")
+            await connection.execute(self._secret_row(client_id, secret))
+            newest = (
+                select(client_secrets.c.id)
+                .where(client_secrets.c.client_id == client_id)
+                .order_by(client_secrets.c.id.desc())
+                .limit(SECRETS_AT_ONCE)
+            )
+            keep = (await connection.execute(newest)).scalars().all()
+            await connection.execute(
+                delete(client_secrets).where(client_secrets.c.client_id == client_id, client_secrets.c.id.not_in(keep))
+            )
+        return secret
+
+    async def authenticate(self, client_id: str, secret: str) -> Client | None:
+        """The client that this secret belongs to, or ``None``. Takes the same work for an unknown client."""
+        query = (
+            select(clients, client_secrets.c.hash)
+            .join(client_secrets, client_secrets.c.client_id == clients.c.client_id)
+            .where(clients.c.client_id == client_id)
+        )
+        async with self._database.read() as connection:
+            rows = (await connection.execute(query)).mappings().all()
+        given = _hashed(secret)
+        matched = [hmac.compare_digest(given, row["hash"]) for row in rows] or [hmac.compare_digest(given, given[::-1])]
+        if not rows or not any(matched) or rows[0]["disabled"]:
+            return None
+        return _from_row(rows[0])
+
+    def _secret_row(self, client_id: str, secret: Secret) -> Insert:
+        return insert(client_secrets).values(
+            client_id=client_id, hash=_hashed(secret.reveal()), created_at=self._database.time()
+        )
+
+
+def _from_row(row: RowMapping) -> Client:
+    # The names are SQLAlchemy's own kind of text, which msgspec does not take for keys.
+    return msgspec.convert({name: row[name] for name in Client.__struct_fields__}, Client)
+
+
+def _fields(client: Client) -> list[tuple[str, object]]:
+    return [(name, getattr(client, name)) for name in client.__struct_fields__]
+
+
+def _new_secret() -> Secret:
+    return Secret(secrets.token_urlsafe(SECRET_BYTES))
+
+
+def _hashed(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()

@@ -1,0 +1,85 @@
+"""Who may use the admin API: tokens of ours, for our own audience, with the scope that a call needs."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeVar
+
+import msgspec
+from aiohttp import web
+
+from issuer.endpoints.services import SERVICES
+from issuer.errors import OAuthError, invalid_request
+from verifier_agent import TokenRejected, VerificationUnavailable
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+BodyT = TypeVar("BodyT")
+
+READ: Final = "tocsin:read"
+REVOKE: Final = "tocsin:revoke"
+KEYS: Final = "tocsin:keys"
+SCOPES: Final = (READ, REVOKE, KEYS)
+
+ACTOR = web.RequestKey("actor", str)
+"""Who calls, for the audit trail."""
+
+
+def needs(scope: str) -> Callable[[Handler], Handler]:
+    """Let a handler be called only with a bearer token that has ``scope`` (RFC 6750)."""
+
+    def wrap(handler: Handler) -> Handler:
+        async def guarded(request: web.Request) -> web.StreamResponse:
+            request[ACTOR] = _authorized(request, scope)
+            return await handler(request)
+
+        return guarded
+
+    return wrap
+
+
+def _authorized(request: web.Request, scope: str) -> str:
+    services = request.app[SERVICES]
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise OAuthError("invalid_token", "a bearer token is needed", status=401, challenge="Bearer")
+    try:
+        claims = services.tokens.read(token.strip(), audience=services.settings.issuer, scope=scope)
+    except TokenRejected as error:
+        challenge = f'Bearer error="{error.error}", error_description="{error.description}", scope="{scope}"'
+        raise OAuthError(error.error, error.description, status=error.status, challenge=challenge) from error
+    except VerificationUnavailable as error:
+        raise OAuthError("temporarily_unavailable", "the token cannot be judged now", status=503) from error
+    return f"{claims.sub} by {claims.client_id}" if claims.sub != claims.client_id else f"client {claims.client_id}"
+
+
+async def read_body(request: web.Request, kind: type[BodyT]) -> BodyT:
+    """The JSON body as ``kind``.
+
+    Raises:
+        OAuthError: ``invalid_request``, with the member and what it should be.
+    """
+    if request.content_type != "application/json":
+        raise invalid_request("the body must be application/json")
+    try:
+        return msgspec.json.decode(await request.read(), type=kind)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise invalid_request(f"the body is not what this call takes: {error}") from error
+
+
+def wait_seconds(request: web.Request) -> float:
+    """How long the caller is ready to wait, by ``Prefer: wait=n`` (RFC 7240 section 4.3); at most 30, 0 by default."""
+    for preference in request.headers.get("Prefer", "").split(","):
+        name, _, value = preference.strip().partition("=")
+        if name.lower() == "wait" and value.isdigit():
+            return min(float(value), 30.0)
+    return 0.0
+
+
+def query_number(request: web.Request, name: str, default: int, *, most: int) -> int:
+    """A whole number from 1 to ``most`` in the query.
+
+    Raises:
+        OAuthError: ``invalid_request``.
+    """
+    text: Any = request.query.get(name, str(default))
+    if not text.isdecimal() or not 1 <= int(text) <= most:
+        raise invalid_request(f"{name} must be a number from 1 to {most}")
+    return int(text)

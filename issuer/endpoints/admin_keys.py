@@ -1,0 +1,64 @@
+"""``/admin/v1/keys``: list, rotate, revoke."""
+
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from events import SignedEvent, format_seq
+from issuer.endpoints.admin import ACTOR, KEYS, READ, needs, read_body
+from issuer.endpoints.answers import json_answer
+from issuer.endpoints.services import SERVICES, Services
+
+
+class RotateBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which key to rotate, and why.
+
+    Attributes:
+        reason: kept in the audit trail.
+        alg: the default algorithm's when absent.
+    """
+
+    reason: str
+    alg: str | None = None
+
+
+class RevokeKeyBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Why the key is revoked."""
+
+    reason: str
+
+
+@needs(READ)
+async def list_all(request: web.Request) -> web.Response:
+    """``GET``: every token key with its state."""
+    return json_answer({"keys": _keys(request.app[SERVICES])})
+
+
+@needs(KEYS)
+async def rotate(request: web.Request) -> web.Response:
+    """``POST …/rotate``: the standby signs from now on; tokens of the old key go on verifying."""
+    body = await read_body(request, RotateBody)
+    services = request.app[SERVICES]
+    event = await services.keys.rotate(body.alg, reason=body.reason, actor=request[ACTOR])
+    return _decided(services, event)
+
+
+@needs(KEYS)
+async def revoke(request: web.Request) -> web.Response:
+    """``POST …/{kid}/revoke``: every token of this key is refused from now on, for good."""
+    body = await read_body(request, RevokeKeyBody)
+    services = request.app[SERVICES]
+    event = await services.keys.revoke(request.match_info["kid"], reason=body.reason, actor=request[ACTOR])
+    return _decided(services, event)
+
+
+def _decided(services: Services, event: SignedEvent) -> web.Response:
+    services.own_agent.hear(event)
+    services.relay.wake()
+    return json_answer({"id": format_seq(event.seq), "seq": event.seq, "txn": event.txn, "keys": _keys(services)})
+
+
+def _keys(services: Services) -> list[dict[str, Any]]:
+    published = services.own_agent.verifier.state.keys.published
+    return [{"kid": key.kid, "alg": key.alg, "state": key.state, "changed_at": key.changed_at} for key in published]

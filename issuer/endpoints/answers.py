@@ -1,0 +1,27 @@
+"""Answers as JSON, never stored by anybody on the way (RFC 6749 section 5.1)."""
+
+from typing import Any, Final
+
+import msgspec
+from aiohttp import web
+
+from issuer.errors import OAuthError
+
+NO_STORE: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+
+
+def json_answer(body: Any, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    """``body`` as JSON, with ``no-store``."""
+    return web.Response(
+        body=msgspec.json.encode(body),
+        status=status,
+        content_type="application/json",
+        headers={**NO_STORE, **(headers or {})},
+    )
+
+
+def error_answer(error: OAuthError) -> web.Response:
+    """The answer of RFC 6749 section 5.2."""
+    headers = {"WWW-Authenticate": error.challenge} if error.challenge else {}
+    body = {"error": error.error, "error_description": error.description}
+    return json_answer(body, status=error.status, headers=headers)

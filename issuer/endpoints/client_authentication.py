@@ -1,0 +1,52 @@
+"""Client authentication: ``client_secret_basic`` and ``client_secret_post`` (RFC 6749 section 2.3.1)."""
+
+import base64
+import binascii
+from urllib.parse import unquote_plus
+
+from aiohttp import web
+
+from issuer.clients import Client, ClientStore
+from issuer.errors import invalid_client, invalid_request
+
+METHODS = ("client_secret_basic", "client_secret_post")
+
+
+async def authenticated_client(request: web.Request, form: dict[str, str], clients: ClientStore) -> Client:
+    """The client that the request proves to come from.
+
+    Raises:
+        OAuthError: ``invalid_client``, or ``invalid_request`` when it uses two methods at once.
+    """
+    header = request.headers.get("Authorization")
+    if header is None:
+        client = await _by_form(form, clients)
+    elif "client_secret" in form:
+        raise invalid_request("a client authenticates by one method at a time (RFC 6749 section 2.3)")
+    else:
+        client_id, secret = _basic(header)
+        if form.get("client_id", client_id) != client_id:
+            raise invalid_request("client_id differs from the one in the Authorization header")
+        client = await clients.authenticate(client_id, secret)
+    if client is None:
+        raise invalid_client("client authentication failed", basic=header is not None)
+    return client
+
+
+async def _by_form(form: dict[str, str], clients: ClientStore) -> Client | None:
+    if "client_id" not in form or "client_secret" not in form:
+        raise invalid_client("the client did not authenticate", basic=True)
+    return await clients.authenticate(form["client_id"], form["client_secret"])
+
+
+def _basic(header: str) -> tuple[str, str]:
+    scheme, _, encoded = header.partition(" ")
+    try:
+        if scheme.lower() != "basic":
+            raise ValueError("another scheme")
+        user, colon, password = base64.b64decode(encoded.strip(), validate=True).decode().partition(":")
+        if not colon:
+            raise ValueError("no colon")
+        return unquote_plus(user, errors="strict"), unquote_plus(password, errors="strict")
+    except (ValueError, binascii.Error) as error:
+        raise invalid_client("the Authorization header is not that of HTTP Basic", basic=True) from error

@@ -1,0 +1,28 @@
+"""Health: alive, and able to do its work."""
+
+from aiohttp import web
+
+from issuer.endpoints.answers import json_answer
+from issuer.endpoints.services import SERVICES
+from issuer.errors import StoreUnavailable
+
+
+async def livez(_request: web.Request) -> web.Response:
+    """``GET /livez``: the process answers."""
+    return json_answer({"status": "ok"})
+
+
+async def readyz(request: web.Request) -> web.Response:
+    """``GET /readyz``: 200 while tokens can be issued and revoked; a log that is away is only told."""
+    services = request.app[SERVICES]
+    checks = {"relay": str(services.relay.state)}
+    if services.relay.halted is not None:
+        checks["relay_halted"] = services.relay.halted
+    try:
+        await services.own_agent.catch_up()
+        checks["store"] = "ok"
+    except StoreUnavailable:
+        checks["store"] = "unavailable"
+    checks["keys"] = "ok" if services.own_agent.verifier.state.keys.seq else "none"
+    ready = checks["store"] == "ok" and checks["keys"] == "ok"
+    return json_answer({"status": "ok" if ready else "unavailable", **checks}, status=200 if ready else 503)

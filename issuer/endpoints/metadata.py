@@ -1,0 +1,35 @@
+"""Authorization server metadata (RFC 8414) and the JWK set (RFC 7517). They name what works, and nothing else."""
+
+from typing import Any
+
+from aiohttp import web
+
+from issuer.endpoints.answers import json_answer
+from issuer.endpoints.client_authentication import METHODS
+from issuer.endpoints.services import SERVICES
+
+
+async def metadata(request: web.Request) -> web.Response:
+    """``GET /.well-known/oauth-authorization-server``."""
+    services = request.app[SERVICES]
+    issuer = services.settings.issuer
+    document: dict[str, Any] = {
+        "issuer": issuer,
+        "token_endpoint": f"{issuer}/oauth2/token",
+        "jwks_uri": f"{issuer}/.well-known/jwks.json",
+        "grant_types_supported": sorted(services.grants),
+        "response_types_supported": [],
+        "token_endpoint_auth_methods_supported": list(METHODS),
+        "revocation_endpoint": f"{issuer}/oauth2/revoke",
+        "revocation_endpoint_auth_methods_supported": list(METHODS),
+        "introspection_endpoint": f"{issuer}/oauth2/introspect",
+        "introspection_endpoint_auth_methods_supported": list(METHODS),
+    }
+    return json_answer(document, headers={"Cache-Control": "public, max-age=300"})
+
+
+async def jwks(request: web.Request) -> web.Response:
+    """``GET /.well-known/jwks.json``: the keys that verify, the standby among them."""
+    keyring = request.app[SERVICES].own_agent.verifier.state.keys
+    keys = [key.jwk for key in keyring.published if key.jwk is not None and keyring.verifies(key.kid)]
+    return json_answer({"keys": keys}, headers={"Cache-Control": "public, max-age=60"})

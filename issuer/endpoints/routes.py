@@ -1,0 +1,27 @@
+"""Every address that the issuer answers at."""
+
+from aiohttp import web
+
+from issuer.endpoints import admin_keys, admin_revocations, health, introspection, metadata, revocation, token
+
+
+def add_routes(app: web.Application) -> None:
+    """Tell the application which handler answers where."""
+    app.add_routes(
+        [
+            web.post("/oauth2/token", token.token),
+            web.post("/oauth2/revoke", revocation.revoke),
+            web.post("/oauth2/introspect", introspection.introspect),
+            web.get("/.well-known/oauth-authorization-server", metadata.metadata),
+            web.get("/.well-known/jwks.json", metadata.jwks),
+            web.post("/admin/v1/revocations", admin_revocations.create),
+            web.get("/admin/v1/revocations", admin_revocations.list_all),
+            web.get("/admin/v1/revocations/{id}", admin_revocations.show),
+            web.post("/admin/v1/revocations/{id}/lift", admin_revocations.lift),
+            web.get("/admin/v1/keys", admin_keys.list_all),
+            web.post("/admin/v1/keys/rotate", admin_keys.rotate),
+            web.post("/admin/v1/keys/{kid}/revoke", admin_keys.revoke),
+            web.get("/livez", health.livez),
+            web.get("/readyz", health.readyz),
+        ]
+    )

@@ -1,0 +1,34 @@
+"""What the endpoints are given, and where in the application they find it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from issuer.clients import ClientStore
+from issuer.grants import Grant
+from issuer.keys.key_service import KeyService
+from issuer.outbox.own_agent import OwnAgent
+from issuer.outbox.relay import Relay
+from issuer.revocations import RevocationService
+from issuer.settings import IssuerSettings
+from issuer.store.database import Database
+from issuer.tokens import TokenService
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """Everything that was built at start."""
+
+    settings: IssuerSettings
+    database: Database
+    clients: ClientStore
+    grants: Mapping[str, Grant]
+    tokens: TokenService
+    keys: KeyService
+    revocations: RevocationService
+    own_agent: OwnAgent
+    relay: Relay
+
+
+SERVICES = web.AppKey("services", Services)

@@ -1,0 +1,153 @@
+"""The outbox: decisions become numbered, signed events in the transaction that decides them.
+
+It is the audit trail too, so nothing is removed from it.
+"""
+
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import RowMapping, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from events import Baseline, EventSigner, Heartbeat, Record, RevokeDigests, SignedEvent, Stream, StreamHead, pack
+from events.digests import DIGEST_BYTES
+from events.records import encode_record
+from events.streams import SEQUENCED
+from issuer.store.database import Database
+from issuer.store.schema import outbox, streams
+
+
+class StoredEvent(msgspec.Struct, frozen=True):
+    """An event as the outbox keeps it, without what it decided."""
+
+    stream: Stream
+    seq: int
+    digest: str
+    text: bytes
+
+
+class Outbox:
+    """Appends decisions, and reads them back."""
+
+    def __init__(self, database: Database, signer: EventSigner) -> None:
+        self._database = database
+        self._signer = signer
+
+    async def append(
+        self, connection: AsyncConnection, stream: Stream, record: Record, *, txn: str | None = None
+    ) -> SignedEvent:
+        """Number, sign and keep one event, in the transaction of ``connection``.
+
+        The stream's counter row stays locked until that transaction ends: events commit in the order of their
+        numbers, and one that rolls back leaves no hole.
+
+        Args:
+            connection: a writing transaction.
+            stream: where it belongs.
+            record: what it says.
+            txn: what ties the events of one decision together; made up when absent.
+        """
+        counted = await connection.execute(
+            update(streams)
+            .where(streams.c.stream == stream)
+            .values(head=streams.c.head + 1)
+            .returning(streams.c.head, self._database.time().label("time"))
+        )
+        row = counted.mappings().one()
+        event = self._signer.sign(stream, row["head"], record, time=row["time"], txn=txn or secrets.token_hex(16))
+        await connection.execute(insert(outbox).values(_row(event)))
+        return event
+
+    async def initialise(self) -> None:
+        """Open the first incarnation of each stream with its baseline, unless that has been done."""
+        async with self._database.write() as connection:
+            for stream in SEQUENCED:
+                # The row is locked first: two processes may start at once.
+                query = select(streams.c.head).where(streams.c.stream == stream).with_for_update()
+                if (await connection.execute(query)).scalar_one() == pack(1, 0):
+                    await self.append(connection, stream, Baseline())
+
+    async def heads(self, connection: AsyncConnection) -> Heartbeat:
+        """Store time, and head and floor of each sequenced stream, read in one statement."""
+        query = (
+            select(
+                streams.c.stream,
+                streams.c.head,
+                streams.c.floor,
+                outbox.c.digest,
+                self._database.time_before_reading().label("time"),
+            )
+            .join(outbox, (outbox.c.stream == streams.c.stream) & (outbox.c.seq == streams.c.head), isouter=True)
+            .where(streams.c.stream.in_([stream.value for stream in SEQUENCED]))
+        )
+        rows = (await connection.execute(query)).mappings().all()
+        heads = {
+            # Of the keys only the newest event is live: it holds the whole set.
+            row["stream"]: StreamHead(
+                head=row["head"],
+                digest=row["digest"] or "",
+                floor=row["head"] if row["stream"] == Stream.KEYS else row["floor"],
+            )
+            for row in rows
+        }
+        return Heartbeat(time=min(row["time"] for row in rows), heads=heads)
+
+    async def after(
+        self, connection: AsyncConnection, stream: Stream, seq: int, *, limit: int = 500
+    ) -> Sequence[StoredEvent]:
+        """The events of ``stream`` above ``seq``, in order."""
+        query = (
+            select(outbox.c.seq, outbox.c.digest, outbox.c.event)
+            .where(outbox.c.stream == stream, outbox.c.seq > seq)
+            .order_by(outbox.c.seq)
+            .limit(limit)
+        )
+        rows = (await connection.execute(query)).all()
+        return [StoredEvent(stream, row.seq, row.digest, row.event) for row in rows]
+
+    async def advance_floor(self) -> None:
+        """Raise the floor of the revocations over what has expired."""
+        now = self._database.time()
+        async with self._database.write() as connection:
+            # Locked before looking: a revocation that commits meanwhile would be stepped over.
+            query = select(streams.c.head, streams.c.floor).where(streams.c.stream == Stream.REVOCATIONS)
+            row = (await connection.execute(query.with_for_update())).one()
+            first_live = (
+                select(outbox.c.seq)
+                .where(outbox.c.stream == Stream.REVOCATIONS, outbox.c.seq >= row.floor, outbox.c.expires_at > now)
+                .order_by(outbox.c.seq)
+                .limit(1)
+            )
+            floor = (await connection.execute(first_live)).scalar_one_or_none() or row.head + 1
+            if floor > row.floor:
+                await connection.execute(
+                    update(streams).where(streams.c.stream == Stream.REVOCATIONS).values(floor=floor)
+                )
+
+
+def _row(event: SignedEvent) -> dict[str, Any]:
+    detail = encode_record(event.record)
+    if isinstance(event.record, RevokeDigests):
+        detail["digests"] = len(event.record.digests) // DIGEST_BYTES  # the event itself has them
+    return {
+        "stream": event.stream.value,
+        "seq": event.seq,
+        "type": event.record.type,
+        "txn": event.txn,
+        "time": event.time,
+        "expires_at": getattr(event.record, "expires_at", None),
+        "target": getattr(event.record, "target", None),
+        "actor": getattr(event.record, "actor", ""),
+        "reason": getattr(event.record, "reason", ""),
+        "detail": detail,
+        "digest": event.digest,
+        "event": event.text,
+    }
+
+
+async def find(connection: AsyncConnection, stream: Stream, seq: int) -> RowMapping | None:
+    """The row of one event, or ``None``."""
+    query = select(outbox).where(outbox.c.stream == stream, outbox.c.seq == seq)
+    return (await connection.execute(query)).mappings().one_or_none()

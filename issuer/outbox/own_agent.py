@@ -1,0 +1,84 @@
+"""The issuer's own verifier, fed from the outbox and not from the log.
+
+With the log away people can still revoke, and what this process has decided it enforces at once. Its knowledge is the
+``rsq`` of the tokens that it issues.
+"""
+
+import asyncio
+import logging
+from typing import Final
+
+from events import IssuerTrust, SignedEvent, Stream
+from events.streams import SEQUENCED
+from issuer.errors import StoreUnavailable
+from issuer.outbox.outbox import Outbox
+from issuer.store.database import Database
+from verifier_agent import Claims, VerificationPolicy, Verifier
+from verifier_agent.clocks import Clock
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS: Final = 0.05
+"""How soon what another replica has decided is known here."""
+BATCH: Final = 500
+
+
+class OwnAgent:
+    """A verifier, and the task that reads the outbox for it."""
+
+    def __init__(self, database: Database, outbox: Outbox, trust: IssuerTrust, skew: float, clock: Clock) -> None:
+        self.verifier = Verifier(trust, VerificationPolicy(audience=trust.issuer, skew=skew))
+        self._database = database
+        self._outbox = outbox
+        self._clock = clock
+
+    @property
+    def rsq(self) -> int:
+        """Highest revocation ``seq`` up to which everything is known here."""
+        return self.verifier.state.sequences[Stream.REVOCATIONS].contiguous()
+
+    def verify(self, token: str, *, audience: str | None, scope: str | None = None) -> Claims:
+        """As ``Verifier.verify``, at this moment."""
+        return self.verifier.verify(
+            token, now=self._clock.now(), boot=self._clock.boot(), audience=audience, scope=scope
+        )
+
+    def hear(self, event: SignedEvent) -> None:
+        """Apply what this process has just committed, before anybody is answered."""
+        self.verifier.apply(event.stream, event.text, received=self._clock.boot())
+
+    async def catch_up(self) -> None:
+        """Apply everything that the store has and we do not.
+
+        Raises:
+            StoreUnavailable: the store does not answer.
+        """
+        received = self._clock.boot()
+        async with self._database.read() as connection:
+            heads = await self._outbox.heads(connection)
+            for stream in SEQUENCED:
+                sequence, head = self.verifier.state.sequences[stream], heads.heads[stream]
+                sequence.advance_floor(head.floor)
+                while sequence.contiguous() < head.head:
+                    events = await self._outbox.after(connection, stream, sequence.contiguous(), limit=BATCH)
+                    before = sequence.contiguous()
+                    for event in events:
+                        self.verifier.apply(stream, event.text, received=received)
+                    if sequence.contiguous() == before:
+                        log.error("outbox_event_refused", extra={"stream": str(stream), "after": before})
+                        break
+                    await asyncio.sleep(0)
+        self.verifier.state.observe(heads, received)
+
+    async def run(self) -> None:
+        """Catch up for ever, until cancelled."""
+        reachable = True
+        while True:
+            try:
+                await self.catch_up()
+                reachable = True
+            except StoreUnavailable as error:
+                if reachable:
+                    log.warning("outbox_unreadable", extra={"error": str(error)})
+                reachable = False
+            await asyncio.sleep(POLL_SECONDS if reachable else 1.0)

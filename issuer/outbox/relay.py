@@ -1,0 +1,266 @@
+"""The relay: publishes the outbox to the event log, in order and at least once.
+
+One relay works at a time, by a fenced lease. Its mark moves only after the log's acknowledgement. Each time it takes
+over, and each time the log has been away, it reads the log back: what is live and missing there it publishes again,
+unchanged; a log that knows more than the store, or something else, makes it stop and say so.
+"""
+
+import asyncio
+import logging
+from contextlib import suppress
+from enum import StrEnum
+from typing import Final
+
+from sqlalchemy import exists, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from events import EventOpener, EventRefused, EventSigner, LogError, LogUnavailable, Stream, format_seq
+from events.log import EventLog
+from events.streams import SEQUENCED
+from issuer.errors import IssuerError, StoreUnavailable
+from issuer.outbox.lease import LEASE_SECONDS, RELAY, Lease
+from issuer.outbox.outbox import Outbox, StoredEvent
+from issuer.store.database import Database
+from issuer.store.schema import leases, streams
+
+log = logging.getLogger(__name__)
+
+BEAT_SECONDS: Final = 1.0
+POLL_SECONDS: Final = 0.05
+"""How soon what another replica has decided is published."""
+RETRY_SECONDS: Final = 0.5
+FLOOR_EVERY: Final = 30
+"""Heartbeats between two looks at what has expired."""
+BATCH: Final = 500
+READ_BACK_SECONDS: Final = 2.0
+
+
+class RelayState(StrEnum):
+    """What this process's relay is doing."""
+
+    WAITING = "waiting"
+    PUBLISHING = "publishing"
+    LOG_UNAVAILABLE = "log_unavailable"
+    HALTED = "halted"
+
+
+class LeaseLost(IssuerError):
+    """Another process is the relay now."""
+
+
+class LogAheadOfStore(IssuerError):
+    """The log holds events that the store does not know: the store has gone back in time."""
+
+
+class Relay:
+    """Publishes while it holds the lease.
+
+    Attributes:
+        state: what it is doing.
+        halted: why it has stopped for good, in words, or ``None``.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        outbox: Outbox,
+        event_log: EventLog,
+        signer: EventSigner,
+        opener: EventOpener,
+        holder: str,
+    ) -> None:
+        self.state = RelayState.WAITING
+        self.halted: str | None = None
+        self._database = database
+        self._outbox = outbox
+        self._log = event_log
+        self._signer = signer
+        self._opener = opener
+        self._lease = Lease(database, RELAY, holder)
+        self._decided = asyncio.Event()
+        self._fence = 0
+
+    def wake(self) -> None:
+        """Say that something has been decided."""
+        self._decided.set()
+
+    async def run(self) -> None:
+        """Publish whenever the lease is ours, until cancelled or halted."""
+        try:
+            while self.halted is None:
+                try:
+                    fence = await self._lease.acquire()
+                    if fence is not None:
+                        self._fence = fence
+                        await self._lead()
+                except* LogAheadOfStore as group:
+                    self._halt(group)
+                except* (LeaseLost, StoreUnavailable) as group:
+                    log.warning("relay_interrupted", extra={"error": str(group.exceptions[0])})
+                self.state = RelayState.WAITING if self.halted is None else RelayState.HALTED
+                await asyncio.sleep(BEAT_SECONDS)
+        finally:
+            with suppress(StoreUnavailable):  # then it runs out by itself
+                await self._lease.release()
+
+    async def published(self, stream: Stream) -> int:
+        """Highest ``seq`` of ``stream`` that the log has acknowledged, whoever published it.
+
+        Raises:
+            StoreUnavailable: the store does not answer.
+        """
+        async with self._database.read() as connection:
+            return await _mark(connection, stream)
+
+    async def _lead(self) -> None:
+        log.info("relay_leading", extra={"fence": self._fence})
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._renew(), name="lease")
+            tasks.create_task(self._beat(), name="heartbeats")
+            tasks.create_task(self._publish(), name="publishing")
+
+    def _halt(self, group: BaseExceptionGroup[LogAheadOfStore]) -> None:
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        self.halted = str(error)
+        log.critical("relay_halted", extra={"error": self.halted})
+
+    async def _renew(self) -> None:
+        """Keep the lease, by a task of its own: a log that hangs must not cost it."""
+        while True:
+            await asyncio.sleep(LEASE_SECONDS / 3)
+            if await self._lease.acquire() != self._fence:
+                raise LeaseLost("the lease has gone to another process")
+
+    # -- heartbeats
+
+    async def _beat(self) -> None:
+        beats = 0
+        while True:
+            try:
+                await self._send_heartbeat()
+            except LogError as error:
+                log.debug("heartbeat_not_sent", extra={"error": str(error)})
+            if beats % FLOOR_EVERY == 0:
+                await self._outbox.advance_floor()
+            beats += 1
+            await asyncio.sleep(BEAT_SECONDS)
+
+    async def _send_heartbeat(self) -> None:
+        async with self._database.write() as connection:
+            # The counter row's lock orders heartbeats as their heads were read.
+            counted = await connection.execute(
+                update(streams)
+                .where(streams.c.stream == Stream.HEARTBEATS)
+                .values(head=streams.c.head + 1)
+                .returning(streams.c.head)
+            )
+            seq = counted.scalar_one()
+            heartbeat = await self._outbox.heads(connection)
+        event = self._signer.sign(
+            Stream.HEARTBEATS, seq, heartbeat, time=heartbeat.time, txn=f"heartbeat.{format_seq(seq)}"
+        )
+        await self._log.append(Stream.HEARTBEATS, [event.text])
+
+    # -- events
+
+    async def _publish(self) -> None:
+        in_order = False  # whether the log is known to hold what it must
+        while True:
+            self._decided.clear()
+            try:
+                if not in_order:
+                    for stream in SEQUENCED:
+                        await self._read_back(stream)
+                    in_order = True
+                    self.state = RelayState.PUBLISHING
+                for stream in SEQUENCED:
+                    await self._publish_new(stream)
+            except LogError as error:
+                if self.state is not RelayState.LOG_UNAVAILABLE:
+                    log.warning("event_log_unavailable", extra={"error": str(error)})
+                self.state, in_order = RelayState.LOG_UNAVAILABLE, False
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            with suppress(TimeoutError):
+                async with asyncio.timeout(POLL_SECONDS):
+                    await self._decided.wait()
+
+    async def _publish_new(self, stream: Stream) -> None:
+        """Publish what lies above the mark, then move the mark."""
+        while True:
+            async with self._database.read() as connection:
+                events = await self._outbox.after(connection, stream, await _mark(connection, stream), limit=BATCH)
+            if not events:
+                return
+            await self._log.append(stream, [event.text for event in events])
+            await self._move_mark(stream, events[-1].seq)
+
+    async def _move_mark(self, stream: Stream, seq: int) -> None:
+        """Note what the log has acknowledged, unless the lease has gone to another.
+
+        Raises:
+            LeaseLost: it has.
+        """
+        ours = exists().where(leases.c.name == RELAY, leases.c.fence == self._fence)
+        async with self._database.write() as connection:
+            moved = await connection.execute(
+                update(streams).where(streams.c.stream == stream, ours).values(published=seq).returning(streams.c.head)
+            )
+            if moved.scalar_one_or_none() is None:
+                raise LeaseLost("the lease has gone to another process")
+
+    async def _read_back(self, stream: Stream) -> None:
+        """Bring log and store level: publish again what is live and missing, up to the mark.
+
+        Raises:
+            LogAheadOfStore: the log holds an event that the store does not, or another one under its ``seq``.
+        """
+        logged = await self._logged(stream)
+        async with self._database.read() as connection:
+            head = (await self._outbox.heads(connection)).heads[stream]
+            mark = await _mark(connection, stream)
+            kept = await self._all_after(connection, stream, min(head.floor, *logged, head.head) - 1)
+        for seq, digest in logged.items():
+            if seq > head.head:
+                end = format_seq(head.head)
+                raise LogAheadOfStore(f"the log has {stream} {format_seq(seq)}; the store ends at {end}")
+            if seq in kept and kept[seq].digest != digest:
+                raise LogAheadOfStore(f"log and store have different events as {stream} {format_seq(seq)}")
+        missing = [event for seq, event in kept.items() if head.floor <= seq <= mark and seq not in logged]
+        for start in range(0, len(missing), BATCH):
+            await self._log.append(stream, [event.text for event in missing[start : start + BATCH]])
+        if missing:
+            log.warning("events_published_again", extra={"stream": str(stream), "count": len(missing)})
+        while mark + 1 in logged:  # acknowledged just before the last relay died
+            mark += 1
+        await self._move_mark(stream, mark)
+
+    async def _logged(self, stream: Stream) -> dict[int, str]:
+        """Digest by ``seq`` of all events of ours in the log."""
+        found: dict[int, str] = {}
+        position, end = None, await self._log.head(stream)
+        while end is not None and (position is None or position < end):
+            entries = await self._log.read({stream: position}, wait=READ_BACK_SECONDS)
+            for entry in entries:
+                position = entry.position
+                with suppress(EventRefused):  # not ours: agents refuse it too
+                    event = self._opener.open(entry.data, stream)
+                    found.setdefault(event.seq, event.digest)
+            if not entries:
+                raise LogUnavailable(f"the log of {stream} ends at {end} but cannot be read beyond {position}")
+            await asyncio.sleep(0)
+        return found
+
+    async def _all_after(self, connection: AsyncConnection, stream: Stream, seq: int) -> dict[int, StoredEvent]:
+        kept: dict[int, StoredEvent] = {}
+        while events := await self._outbox.after(connection, stream, seq, limit=BATCH):
+            kept.update((event.seq, event) for event in events)
+            seq = events[-1].seq
+        return kept
+
+
+async def _mark(connection: AsyncConnection, stream: Stream) -> int:
+    mark: int = (await connection.execute(select(streams.c.published).where(streams.c.stream == stream))).scalar_one()
+    return mark

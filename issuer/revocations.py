@@ -1,0 +1,242 @@
+"""Decides revocations and lifts: durable, numbered and enforced here before anybody is answered."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import RowMapping, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from events import Lift, Record, Revoke, RevokeDigests, Selector, SignedEvent, Stream, format_seq, jti_digest, pack
+from events.digests import TokenDigest, pack_digests, token_digest
+from issuer.errors import Conflict, NotFound
+from issuer.outbox.outbox import Outbox, find
+from issuer.outbox.own_agent import OwnAgent
+from issuer.outbox.relay import Relay
+from issuer.settings import IssuerSettings
+from issuer.store.database import Database
+from issuer.store.schema import outbox, streams
+
+MAX_REASON: Final = 1024
+MAX_ACTOR: Final = 256
+
+
+class Revocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A revocation as the audit trail has it.
+
+    Attributes:
+        id: ``incarnation.number`` of its event, the name that people use.
+        seq: the same as one integer, to compare with a token's ``rsq``.
+        txn: what ties the events of one decision together.
+        time: when it was decided, seconds since the epoch.
+        expires_at: when it may be forgotten.
+        reason: why.
+        actor: who decided.
+        published: whether the log has acknowledged it.
+        selector: which tokens, for a revocation by selector.
+        issued_before: its cutoff by time; absent for *as of this event*.
+        tokens: how many single tokens, for a revocation by digest.
+        lifted_by: ``id`` of the lift, once it has been taken back.
+    """
+
+    id: str
+    seq: int
+    txn: str
+    time: float
+    expires_at: float
+    reason: str
+    actor: str
+    published: bool
+    selector: Selector | None = None
+    issued_before: float | None = None
+    tokens: int | None = None
+    lifted_by: str | None = None
+
+
+class RevocationService:
+    """The one place where revocations are decided."""
+
+    def __init__(
+        self, settings: IssuerSettings, database: Database, event_outbox: Outbox, own_agent: OwnAgent, relay: Relay
+    ) -> None:
+        self._settings = settings
+        self._database = database
+        self._outbox = event_outbox
+        self._own_agent = own_agent
+        self._relay = relay
+
+    async def revoke(
+        self, selector: Selector, *, reason: str, actor: str, issued_before: float | None = None
+    ) -> Revocation:
+        """Revoke every token that the selector hits, as of now or by time of issue.
+
+        Raises:
+            ValueError: the cutoff lies in the future, or the reason is too long.
+        """
+
+        def record(now: float) -> Record:
+            if issued_before is not None and issued_before > now:
+                raise ValueError(f"issued_before lies {issued_before - now:.0f} s in the future")
+            return Revoke(
+                selector=selector,
+                issued_before=issued_before,
+                expires_at=self._past_every_token(now),
+                reason=_checked(reason, "reason", MAX_REASON),
+                actor=actor[:MAX_ACTOR],
+            )
+
+        return await self._decide(record)
+
+    async def revoke_token(self, token: str, expires_at: float, *, reason: str, actor: str) -> Revocation:
+        """Revoke one token; its ``exp`` in seconds since the epoch bounds how long that must be known."""
+        return await self._revoke_digest(token_digest(token), expires_at + self._margin, reason=reason, actor=actor)
+
+    async def revoke_jti(self, jti: str, *, reason: str, actor: str) -> Revocation:
+        """Revoke the token with this identifier."""
+        return await self._revoke_digest(jti_digest(jti), None, reason=reason, actor=actor)
+
+    async def lift(self, identifier: str, *, reason: str, actor: str) -> Revocation:
+        """Take back exactly one revocation; the revocation as it is now.
+
+        Raises:
+            NotFound: no revocation has this ``id``.
+            Conflict: it has been lifted already.
+        """
+        seq = parse_id(identifier)
+        async with self._database.write() as connection:
+            # Locked first: of two lifts at once the second must see the first.
+            await connection.execute(
+                select(streams.c.head).where(streams.c.stream == Stream.REVOCATIONS).with_for_update()
+            )
+            found = await self._describe(connection, seq)
+            if found.lifted_by is not None:
+                raise Conflict(f"revocation {identifier} has been lifted by {found.lifted_by}")
+            record = Lift(
+                target=seq,
+                expires_at=found.expires_at,
+                reason=_checked(reason, "reason", MAX_REASON),
+                actor=actor[:MAX_ACTOR],
+            )
+            event = await self._outbox.append(connection, Stream.REVOCATIONS, record)
+        self._enforce(event)
+        return await self.get(identifier)
+
+    async def get(self, identifier: str) -> Revocation:
+        """One revocation.
+
+        Raises:
+            NotFound: no revocation has this ``id``.
+        """
+        async with self._database.read() as connection:
+            return await self._describe(connection, parse_id(identifier))
+
+    async def list(self, *, limit: int = 100, before: int | None = None) -> Sequence[Revocation]:
+        """The newest revocations, newest first, below ``before`` where given."""
+        query = (
+            select(outbox.c.seq)
+            .where(outbox.c.stream == Stream.REVOCATIONS, outbox.c.type.in_([Revoke.type, RevokeDigests.type]))
+            .order_by(outbox.c.seq.desc())
+            .limit(limit)
+        )
+        if before is not None:
+            query = query.where(outbox.c.seq < before)
+        async with self._database.read() as connection:
+            seqs = (await connection.execute(query)).scalars().all()
+            return [await self._describe(connection, seq) for seq in seqs]
+
+    @property
+    def _margin(self) -> float:
+        return self._settings.skew
+
+    def _past_every_token(self, now: float) -> float:
+        """When the longest-lived token of today is dead for every verifier."""
+        return round(now + self._settings.token_lifetime_ceiling + self._margin, 3)
+
+    async def _revoke_digest(
+        self, digest: TokenDigest, expires_at: float | None, *, reason: str, actor: str
+    ) -> Revocation:
+        def record(now: float) -> Record:
+            return RevokeDigests(
+                digests=pack_digests([digest]),
+                expires_at=expires_at or self._past_every_token(now),
+                reason=_checked(reason, "reason", MAX_REASON),
+                actor=actor[:MAX_ACTOR],
+            )
+
+        return await self._decide(record)
+
+    async def _decide(self, record: Any) -> Revocation:
+        async with self._database.write() as connection:
+            now = (await connection.execute(select(self._database.time()))).scalar_one()
+            event = await self._outbox.append(connection, Stream.REVOCATIONS, record(now))
+        self._enforce(event)
+        return _described(event)
+
+    def _enforce(self, event: SignedEvent) -> None:
+        """What has been committed holds here from now on, and goes out."""
+        self._own_agent.hear(event)
+        self._relay.wake()
+
+    async def _describe(self, connection: AsyncConnection, seq: int) -> Revocation:
+        row = await find(connection, Stream.REVOCATIONS, seq)
+        if row is None or row["type"] not in (Revoke.type, RevokeDigests.type):
+            raise NotFound(f"there is no revocation {format_seq(seq)}")
+        lift = select(outbox.c.seq).where(outbox.c.stream == Stream.REVOCATIONS, outbox.c.target == seq).limit(1)
+        lifted_by = (await connection.execute(lift)).scalar_one_or_none()
+        mark = select(streams.c.published).where(streams.c.stream == Stream.REVOCATIONS)
+        return _from_row(row, lifted_by, published=seq <= (await connection.execute(mark)).scalar_one())
+
+
+def parse_id(identifier: str) -> int:
+    """The ``seq`` that ``incarnation.number`` names.
+
+    Raises:
+        NotFound: it names none.
+    """
+    incarnation, _, number = identifier.partition(".")
+    try:
+        return pack(int(incarnation), int(number))
+    except ValueError as error:
+        raise NotFound(f"there is no revocation {identifier!r}; an id looks like 1.42") from error
+
+
+def _checked(text: str, name: str, limit: int) -> str:
+    if len(text) > limit:
+        raise ValueError(f"{name} has {len(text)} characters; at most {limit} are kept")
+    return text
+
+
+def _described(event: SignedEvent) -> Revocation:
+    record = event.record
+    selector = record.selector if isinstance(record, Revoke) else None
+    return Revocation(
+        id=format_seq(event.seq),
+        seq=event.seq,
+        txn=event.txn,
+        time=event.time,
+        expires_at=getattr(record, "expires_at", 0.0),
+        reason=getattr(record, "reason", ""),
+        actor=getattr(record, "actor", ""),
+        published=False,
+        selector=selector,
+        issued_before=record.issued_before if isinstance(record, Revoke) else None,
+        tokens=1 if isinstance(record, RevokeDigests) else None,
+    )
+
+
+def _from_row(row: RowMapping, lifted_by: int | None, *, published: bool) -> Revocation:
+    detail = row["detail"]
+    return Revocation(
+        id=format_seq(row["seq"]),
+        seq=row["seq"],
+        txn=row["txn"],
+        time=row["time"],
+        expires_at=row["expires_at"],
+        reason=row["reason"],
+        actor=row["actor"],
+        published=published,
+        selector=msgspec.convert(detail["selector"], Selector) if "selector" in detail else None,
+        issued_before=detail.get("issued_before"),
+        tokens=detail.get("digests"),
+        lifted_by=None if lifted_by is None else format_seq(lifted_by),
+    )

@@ -1,0 +1,60 @@
+"""What the issuer is told at start."""
+
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+import msgspec
+
+from verifier_agent import Seconds, SettingInvalid
+
+Algorithm = Literal["ES256", "RS256", "EdDSA"]
+
+
+class IssuerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings of one issuer process. Replicas of one issuer share everything but host and port.
+
+    Attributes:
+        issuer: its identifier (RFC 8414 section 2): an https URL, or http on a loopback address.
+        store: ``sqlite:///file`` or ``postgresql://user:password@host/database``.
+        log: URL of the event log, see ``events.log.open_log``.
+        kek_file: file with the key-encryption key that private keys are sealed with.
+        host: address to listen on.
+        port: port to listen on.
+        audience: ``aud`` of tokens of clients that have none of their own.
+        signing_algorithms: for which there are keys; the first is the default.
+        access_token_lifetime: unless a client has its own.
+        token_lifetime_ceiling: no token lives longer, whatever a client has; the log's retention must cover it.
+        skew: by how much the clocks of verifiers may differ.
+        migrate: whether to bring the store's tables up to date at start.
+    """
+
+    issuer: str
+    store: str
+    log: str
+    kek_file: Path
+    host: str = "127.0.0.1"
+    port: int = 8080
+    audience: str = "default"
+    signing_algorithms: tuple[Algorithm, ...] = ("ES256",)
+    access_token_lifetime: Seconds = Seconds(900)
+    token_lifetime_ceiling: Seconds = Seconds(86_400)
+    skew: Seconds = Seconds(5)
+    migrate: bool = True
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.issuer)
+        local = parts.hostname in ("localhost", "127.0.0.1", "::1")
+        if parts.scheme != "https" and not (parts.scheme == "http" and local):
+            raise SettingInvalid(f"setting 'issuer' must be an https URL, or http on loopback, not {self.issuer!r}")
+        if parts.query or parts.fragment or self.issuer.endswith("/"):
+            raise SettingInvalid(f"setting 'issuer' has no query, fragment or slash at its end: {self.issuer!r}")
+        if not 0 <= self.port < 65536:
+            raise SettingInvalid(f"setting 'port' must be 0 to 65535, not {self.port}")
+        if not self.signing_algorithms:
+            raise SettingInvalid("setting 'signing_algorithms' must name at least one of ES256, RS256, EdDSA")
+        if not 0 < self.access_token_lifetime <= self.token_lifetime_ceiling:
+            raise SettingInvalid(
+                f"setting 'access_token_lifetime' ({self.access_token_lifetime:.0f} s) must be above 0 and not above "
+                f"'token_lifetime_ceiling' ({self.token_lifetime_ceiling:.0f} s)"
+            )

@@ -1,0 +1,136 @@
+"""The store: SQLite for one host, PostgreSQL for many replicas."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from sqlalchemy import Float, cast, event, func, literal_column, make_url
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.sql.elements import ColumnElement
+
+from issuer.errors import StoreUnavailable
+from verifier_agent import SettingInvalid
+
+ANSWER_SECONDS: Final = 10.0
+"""Longest that one transaction may take, waiting for a connection included."""
+_DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
+
+
+class Database:
+    """Transactions, and the store's clock.
+
+    On SQLite, transactions that write take the write lock when they begin, one at a time; on PostgreSQL they lock the
+    rows that they change. Both commit durably before they return.
+    """
+
+    def __init__(self, url: str) -> None:
+        """Prepare engines for ``url``; nothing is connected yet.
+
+        Raises:
+            SettingInvalid: no such kind of store; the message holds no password.
+        """
+        kind = urlsplit(url).scheme
+        if kind not in _DRIVERS:
+            raise SettingInvalid(
+                f"setting 'store': {kind or url!r} is no kind of store; use sqlite:/// or postgresql://"
+            )
+        self.kind = kind
+        self.url = make_url(url).set(drivername=_DRIVERS[kind])
+        if kind == "sqlite":
+            self._reader = _sqlite_engine(self.url, begin="BEGIN", connections=4)
+            self._writer = _sqlite_engine(self.url, begin="BEGIN IMMEDIATE", connections=1)
+        else:
+            self._reader = self._writer = create_async_engine(
+                self.url,
+                pool_size=10,
+                max_overflow=0,
+                pool_timeout=ANSWER_SECONDS,
+                pool_pre_ping=True,
+                connect_args={"timeout": 5, "command_timeout": ANSWER_SECONDS},
+            )
+
+    @property
+    def writer(self) -> AsyncEngine:
+        """The engine whose transactions may write, for migrations."""
+        return self._writer
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """A connection for reading.
+
+        Raises:
+            StoreUnavailable: the store does not answer.
+        """
+        async with _bounded(), self._reader.connect() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction: committed, durably, when the block ends without an error.
+
+        Raises:
+            StoreUnavailable: the store does not answer; the transaction may or may not have happened.
+        """
+        async with _bounded(), self._writer.begin() as connection:
+            yield connection
+
+    def time(self) -> ColumnElement[float]:
+        """The store's clock when a row is written, as an SQL expression."""
+        if self.kind == "sqlite":
+            return literal_column("((julianday('now') - 2440587.5) * 86400.0)", Float)
+        return cast(func.extract("epoch", func.clock_timestamp()), Float)
+
+    def time_before_reading(self) -> ColumnElement[float]:
+        """The store's clock no later than when the statement began to look at rows."""
+        if self.kind == "sqlite":
+            return self.time()
+        return cast(func.extract("epoch", func.statement_timestamp()), Float)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._writer.dispose()
+        await self._reader.dispose()
+
+
+@asynccontextmanager
+async def _bounded() -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            yield
+    except (TimeoutError, PoolTimeout) as error:
+        raise StoreUnavailable(f"the store did not answer within {ANSWER_SECONDS:.0f} s") from error
+    except DBAPIError as error:
+        if error.connection_invalidated or _is_unavailable(error):
+            raise StoreUnavailable(f"the store is out of reach: {type(error.orig).__name__}") from error
+        raise
+    except SQLAlchemyError:
+        raise
+    except OSError as error:  # asyncpg lets a refused connection through as it is
+        raise StoreUnavailable(f"the store is out of reach: {error}") from error
+
+
+def _is_unavailable(error: DBAPIError) -> bool:
+    """Whether the database, and not the statement, is at fault."""
+    return type(error).__name__ in {"OperationalError", "InterfaceError", "InternalError"}
+
+
+def _sqlite_engine(url: Any, *, begin: str, connections: int) -> AsyncEngine:
+    engine = create_async_engine(url, pool_size=connections, max_overflow=0, pool_timeout=ANSWER_SECONDS)
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def _connected(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # we begin transactions ourselves, below
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000", "foreign_keys=ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def _begun(connection: Any) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine

@@ -1,0 +1,103 @@
+"""The tables. Times are seconds since the epoch by the store's clock."""
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+    }
+)
+
+streams = Table(
+    "streams",
+    metadata,
+    Column("stream", String(32), primary_key=True),
+    # The counter: incremented in the deciding transaction, its row locked until that commits.
+    Column("head", BigInteger, nullable=False),
+    Column("floor", BigInteger, nullable=False),
+    # Moved by the relay, after the log's acknowledgement.
+    Column("published", BigInteger, nullable=False),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("stream", String(32), ForeignKey("streams.stream"), primary_key=True),
+    Column("seq", BigInteger, primary_key=True),
+    Column("type", String(128), nullable=False),
+    Column("txn", String(64), nullable=False),
+    Column("time", Float, nullable=False),
+    Column("expires_at", Float),
+    Column("target", BigInteger),
+    Column("detail", JSON, nullable=False),
+    Column("actor", String(256), nullable=False),
+    Column("reason", String(1024), nullable=False),
+    Column("digest", String(32), nullable=False),
+    # The signed event, published as it is, as often as need be.
+    Column("event", LargeBinary, nullable=False),
+    Index("ix_outbox_target", "stream", "target"),
+    Index("ix_outbox_expires_at", "stream", "expires_at"),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("holder", String(64), nullable=False),
+    Column("fence", BigInteger, nullable=False),
+    Column("expires_at", Float, nullable=False),
+)
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("kid", String(64), primary_key=True),
+    Column("use", String(16), nullable=False),  # "token" or "event"
+    Column("alg", String(16), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("public_jwk", JSON, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("kek_id", String(64), nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("changed_at", Float, nullable=False),
+    Index("ix_keys_use", "use"),
+)
+
+clients = Table(
+    "clients",
+    metadata,
+    Column("client_id", String(128), primary_key=True),
+    Column("name", String(256), nullable=False),
+    Column("grants", JSON, nullable=False),
+    Column("scopes", JSON, nullable=False),
+    Column("audiences", JSON, nullable=False),
+    Column("token_lifetime", Float),
+    Column("token_alg", String(16)),
+    Column("disabled", Boolean, nullable=False),
+    Column("created_at", Float, nullable=False),
+)
+
+client_secrets = Table(
+    "client_secrets",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("client_id", String(128), ForeignKey("clients.client_id", ondelete="CASCADE"), nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Index("ix_client_secrets_client_id", "client_id"),
+)

@@ -1,0 +1,43 @@
+"""Claim enhancers: what an application adds to the claims of a token, composed from entry points."""
+
+from collections.abc import Mapping, Sequence
+from importlib.metadata import entry_points
+from typing import Any, Final, Protocol
+
+from issuer.grants import Authorization
+from issuer.settings import IssuerSettings
+
+GROUP: Final = "tocsin.enhancers"
+
+RESERVED: Final = frozenset(
+    {"iss", "sub", "aud", "exp", "iat", "nbf", "jti", "client_id", "scope", "rsq", "sid", "cnf", "act"}
+)
+"""Claims that are the token service's alone: they decide who may do what, and what a revocation hits."""
+
+
+class Enhancer(Protocol):
+    """Adds claims."""
+
+    async def enhance(self, authorization: Authorization) -> Mapping[str, Any]:
+        """Further claims for a token that is about to be signed."""
+
+
+def load_enhancers(settings: IssuerSettings) -> Sequence[Enhancer]:
+    """Every installed enhancer, made with the issuer's settings, by name."""
+    found = sorted(entry_points(group=GROUP), key=lambda entry: entry.name)
+    return [entry.load()(settings) for entry in found]
+
+
+async def enhanced(authorization: Authorization, enhancers: Sequence[Enhancer]) -> dict[str, Any]:
+    """The claims of the authorization and of all enhancers; a later one wins.
+
+    Raises:
+        ValueError: one sets a reserved claim; the message names both.
+    """
+    claims = dict(authorization.claims)
+    for enhancer in enhancers:
+        more = await enhancer.enhance(authorization)
+        if reserved := RESERVED & set(more):
+            raise ValueError(f"enhancer {type(enhancer).__name__} must not set {', '.join(sorted(reserved))}")
+        claims |= more
+    return claims
