@@ -65,19 +65,21 @@ class IssuerState:
             EventRefused: ``forked``, ``rolled_back`` or ``bad_record``.
         """
         if isinstance(event.record, Heartbeat):
-            self._beat(event.seq, event.record, received)
-            return Outcome.APPLIED
+            return self._beat(event.seq, event.record, received)
         sequence = self.sequences.get(event.stream)
         if sequence is None:
             raise EventRefused(RefusalCode.WRONG_STREAM, f"agents do not apply events of {event.stream}")
         arrival = sequence.judge(event.seq, event.digest)
         if arrival is Arrival.FORKED:
             raise EventRefused(RefusalCode.FORKED, sequence.fork or "")
+        follows, follows_digest = _followed(event, sequence)
+        if arrival is Arrival.NEW:
+            self._take(event)
+        # Recorded also when it is known by the floor alone, so that the state does not depend on the order.
+        sequence.record(event.seq, event.digest, event.time, follows, follows_digest)
+        self._pass_time(event.time)
         if arrival is Arrival.KNOWN:
             return Outcome.KNOWN
-        follows = self._take(event)
-        sequence.record(event.seq, event.digest, event.time, follows)
-        self._pass_time(event.time)
         self.freshness.settle(self.complete)
         return Outcome.APPLIED
 
@@ -137,26 +139,27 @@ class IssuerState:
         """
         try:
             state = msgspec.json.decode(snapshot, type=_Snapshot)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             raise SnapshotInvalid(f"this is no snapshot: {error}") from error
         if state.version != SNAPSHOT_VERSION:
             raise SnapshotInvalid(f"it has version {state.version}; this program reads {SNAPSHOT_VERSION}")
         if state.issuer != self.issuer:
             raise SnapshotInvalid(f"it is of issuer {state.issuer!r}, not of {self.issuer!r}")
         self.keys.restore(state.key_seq, state.keys, frozenset(state.revoked_keys))
-        self.revocations.restore(state.revocations)
-        for stream, sequence in self.sequences.items():
-            if stream in state.sequences:
-                sequence.merge(state.sequences[stream])
+        try:
+            self.revocations.restore(state.revocations)
+            for stream, sequence in self.sequences.items():  # last: what counts as applied must be in force
+                if stream in state.sequences:
+                    sequence.merge(state.sequences[stream])
+        except ValueError as error:
+            raise SnapshotInvalid(f"this is no snapshot: {error}") from error
         self._newest_beat = max(self._newest_beat, state.newest_beat)
         self._pass_time(state.issuer_time)
         self.epoch += 1
 
-    def _take(self, event: VerifiedEvent) -> int | None:
-        """The effect of a record; for a baseline, what it follows."""
+    def _take(self, event: VerifiedEvent) -> None:
+        """The effect of a record."""
         record = event.record
-        if isinstance(record, Baseline):
-            return record.follows
         if isinstance(record, KeySet):
             self.keys.apply(event.seq, record)
         elif isinstance(record, Revoke):
@@ -169,21 +172,34 @@ class IssuerState:
         elif isinstance(record, Lift):
             self.revocations.lift(record)
         else:
-            return None  # a type that need not be understood
+            return  # a baseline, or a type that need not be understood
         self.epoch += 1
-        return None
 
-    def _beat(self, seq: int, heartbeat: Heartbeat, received: float) -> None:
-        if seq <= self._newest_beat:
+    def _beat(self, seq: int, heartbeat: Heartbeat, received: float) -> Outcome:
+        if seq < self._newest_beat:
             raise EventRefused(RefusalCode.ROLLED_BACK, "a newer heartbeat has been heard already")
+        if seq == self._newest_beat:  # a log that was opened anew begins with it
+            return Outcome.KNOWN
         self._newest_beat = seq
         self.observe(heartbeat, received)
+        return Outcome.APPLIED
 
     def _pass_time(self, time: float) -> None:
-        if time > self.issuer_time:
-            self.issuer_time = time
-            if self.revocations.forget(time):
-                self.epoch += 1
+        self.issuer_time = max(self.issuer_time, time)
+        if self.revocations.forget(self.issuer_time):  # also when what has just come is past already
+            self.epoch += 1
+
+
+def _followed(event: VerifiedEvent, sequence: StreamSequence) -> tuple[int | None, str]:
+    """For a baseline what it follows, and the digest of that; it must come before, and be what was applied."""
+    record = event.record
+    if not isinstance(record, Baseline):
+        return None, ""
+    if not 0 <= record.follows < event.seq:
+        raise EventRefused(RefusalCode.BAD_RECORD, "a baseline follows what comes before it")
+    if record.follows_digest and sequence.judge(record.follows, record.follows_digest) is Arrival.FORKED:
+        raise EventRefused(RefusalCode.FORKED, sequence.fork or "")
+    return record.follows, record.follows_digest
 
 
 class _Snapshot(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,7 +5,9 @@ removes exactly one, also when it arrives first.
 """
 
 import heapq
+from array import array
 from collections.abc import Iterator
+from operator import itemgetter
 
 import msgspec
 
@@ -45,13 +47,11 @@ class RevocationIndex:
         digests = unpack_digests(record.digests)
         if seq in self._lifted:
             return
-        self._digests.add(seq, digests)
-        self._digest_expiry[seq] = record.expires_at
-        heapq.heappush(self._expiries, (record.expires_at, seq))
+        self._hold(seq, record.expires_at, digests)
 
     def lift(self, record: Lift) -> None:
         """Take exactly one revocation out of force, now or when it arrives."""
-        self._lifted[record.target] = record.expires_at
+        self._lifted[record.target] = max(record.expires_at, self._lifted.get(record.target, record.expires_at))
         self._remove(record.target)
         heapq.heappush(self._expiries, (record.expires_at, record.target))
 
@@ -90,28 +90,40 @@ class RevocationIndex:
     def dump(self) -> "RevocationState":
         """A copy to keep."""
         return RevocationState(
-            selectors=[(entry.seq, entry.time, entry.record) for entry in self._all_selectors()],
-            digests=[
+            selectors=sorted(
+                ((entry.seq, entry.time, entry.record) for entry in self._all_selectors()), key=itemgetter(0)
+            ),
+            digests=sorted(
                 (seq, self._digest_expiry[seq], pack_digests(map(TokenDigest, batch))) for seq, batch in self._digests
-            ],
-            lifted=dict(self._lifted),
+            ),
+            lifted=sorted(self._lifted.items()),
         )
 
     def restore(self, state: "RevocationState") -> None:
-        """Merge what ``dump`` described; what is in force here stays in force, but for lifts in it."""
-        for target, expires_at in state.lifted.items():
+        """Merge what ``dump`` described; what is in force here stays in force, but for lifts in it.
+
+        Raises:
+            ValueError: it holds a batch that is not a sorted packed one; nothing of it is in force then.
+        """
+        batches = [(seq, expires_at, unpack_digests(packed)) for seq, expires_at, packed in state.digests]
+        for target, expires_at in state.lifted:
             self.lift(Lift(target=target, expires_at=expires_at))
         known = {entry.seq for entry in self._all_selectors()} | set(self._digest_expiry)
         for seq, time, record in state.selectors:
             if seq not in known:
                 self.revoke(seq, time, record)
-        for seq, expires_at, packed in state.digests:
-            if seq not in known:
-                self.revoke_digests(seq, RevokeDigests(digests=packed, expires_at=expires_at))
+        for seq, expires_at, digests in batches:
+            if seq not in known and seq not in self._lifted:
+                self._hold(seq, expires_at, digests)
 
     def _all_selectors(self) -> Iterator[SelectorRevocation]:
         for index in self._selectors.values():
             yield from index
+
+    def _hold(self, seq: int, expires_at: float, digests: "array[int]") -> None:
+        self._digests.add(seq, digests)
+        self._digest_expiry[seq] = expires_at
+        heapq.heappush(self._expiries, (expires_at, seq))
 
     def _remove(self, seq: int) -> bool:
         if self._digests.remove(seq):
@@ -125,4 +137,4 @@ class RevocationState(msgspec.Struct, frozen=True, kw_only=True):
 
     selectors: list[tuple[int, float, Revoke]]
     digests: list[tuple[int, float, bytes]]
-    lifted: dict[int, float]
+    lifted: list[tuple[int, float]]

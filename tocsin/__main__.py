@@ -1,0 +1,5 @@
+"""``python -m tocsin``."""
+
+from tocsin.command import main
+
+main()

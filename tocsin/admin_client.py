@@ -1,0 +1,84 @@
+"""The issuer's admin API, as an operator uses it."""
+
+from types import TracebackType
+from typing import Any, Final, Self
+
+import aiohttp
+import msgspec
+
+from tocsin.errors import FAILED, WRONG_USE, CommandFailed
+from tocsin.settings import Credentials
+
+ANSWER_SECONDS: Final = 40.0
+"""Longer than the longest wait that the issuer grants."""
+
+
+class AdminClient:
+    """Calls with a token of the operator's, fetched when first needed."""
+
+    def __init__(self, issuer: str, credentials: Credentials) -> None:
+        self._issuer = issuer
+        self._credentials = credentials
+        self._token: str | None = None
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS, connect=5)
+        self._session = aiohttp.ClientSession(timeout=timeout)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def get(self, path: str) -> Any:
+        """The JSON answer of a ``GET``.
+
+        Raises:
+            CommandFailed: the issuer cannot be reached, or refuses; the message has its words.
+        """
+        return await self._call("GET", path)
+
+    async def post(self, path: str, body: object, *, wait: float = 0) -> Any:
+        """The JSON answer of a ``POST``; the issuer is asked to wait up to ``wait`` seconds for the event log.
+
+        Raises:
+            CommandFailed: as ``get``.
+        """
+        return await self._call("POST", path, body, {"Prefer": f"wait={int(wait)}"} if wait >= 1 else {})
+
+    async def _call(self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None) -> Any:
+        if self._token is None:
+            self._token = await self._authenticate()
+        sent = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json", **(headers or {})}
+        return await self._send(method, path, headers=sent, data=None if body is None else msgspec.json.encode(body))
+
+    async def _authenticate(self) -> str:
+        who = aiohttp.BasicAuth(self._credentials.client_id, self._credentials.client_secret)
+        answer = await self._send("POST", "/oauth2/token", data={"grant_type": "client_credentials"}, auth=who)
+        token: str = answer["access_token"]
+        return token
+
+    async def _send(self, method: str, path: str, **arguments: Any) -> Any:
+        if self._session is None:
+            raise RuntimeError("use the client as a context: async with AdminClient(…)")
+        try:
+            async with self._session.request(method, self._issuer + path, **arguments) as response:
+                body = await response.read()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise CommandFailed(
+                f"the issuer at {self._issuer} cannot be reached: {error or 'time-out'}", code="unreachable"
+            ) from error
+        try:
+            answer = msgspec.json.decode(body)
+        except msgspec.MsgspecError as error:
+            raise CommandFailed(f"{self._issuer} answered {response.status} without JSON: is it an issuer?") from error
+        if response.status >= 400:
+            raise CommandFailed(
+                answer.get("error_description") or f"status {response.status}",
+                code=answer.get("error", "failed"),
+                exit_code=WRONG_USE if response.status in (400, 404) else FAILED,
+            )
+        return answer

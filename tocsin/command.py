@@ -1,0 +1,136 @@
+"""``tocsin``: finds the command, reads the settings, and turns failures into messages and exit codes.
+
+Exit codes: 0 done · 1 failed · 2 wrong use · 3 done in part.
+"""
+
+import importlib
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import click
+import msgspec
+
+from events import LogError
+from events.errors import LogMisconfigured
+from issuer.errors import IssuerError
+from tocsin.errors import FAILED, WRONG_USE, CommandFailed
+from tocsin.output import Output
+from tocsin.settings import ALL_NAMES
+from verifier_agent import SettingInvalid, Sources
+
+COMMANDS: Final = {
+    "agent": "Run a verifier agent beside a service (sidecar).",
+    "bench": "Measure delivery and verification on this machine.",
+    "client": "Register clients and give them secrets.",
+    "demo": "Show it all: issue, verify, revoke, refused.",
+    "init": "Set up a folder for development: keys, clients, configuration.",
+    "issuer": "Run the issuer.",
+    "keys": "List, rotate and revoke token keys.",
+    "lift": "Take a revocation back.",
+    "revocations": "List what has been revoked.",
+    "revoke": "Revoke a token, a client, a subject, a key, or everything.",
+    "topics": "Create and check the Kafka topics.",
+}
+DEFAULT_FILE: Final = Path(".tocsin") / "tocsin.toml"
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Context:
+    """What every command is given.
+
+    Attributes:
+        output: where it says what it does.
+    """
+
+    def __init__(self, config: Path | None) -> None:
+        self.output = Output(as_json=False)
+        self._config = config
+
+    def read(self, kind: type[Any]) -> Any:
+        """The settings of one program, from the configuration file and the environment.
+
+        Raises:
+            SettingInvalid: one is missing, not allowed or unknown.
+        """
+        return self.sources().read(kind)
+
+    def sources(self) -> Sources:
+        """Where the settings stand: the file that was named, or the one ``tocsin init`` made in this folder.
+
+        Raises:
+            SettingInvalid: the file cannot be read, or a name is unknown.
+        """
+        path = self._config
+        if path is None and not os.environ.get("TOCSIN_CONFIG") and DEFAULT_FILE.exists():
+            path = DEFAULT_FILE
+        sources = Sources.find(os.environ, path)
+        sources.check_names(ALL_NAMES)
+        return sources
+
+
+class _Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"tocsin.commands.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(COMMANDS.items()))
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--config", type=click.Path(path_type=Path), help="TOML file with settings (or TOCSIN_CONFIG).")
+@click.version_option(package_name="tocsin")
+@click.pass_context
+def tocsin(ctx: click.Context, config: Path | None) -> None:
+    """Ring once, every verifier hears: OAuth 2 tokens, and their revocation, everywhere, now."""
+    ctx.obj = Context(config)
+
+
+def json_option(command: F) -> F:
+    """``--json``: the answer, and errors, as JSON for programs."""
+
+    def chosen(ctx: click.Context, _parameter: click.Parameter, value: bool) -> None:
+        if value:
+            ctx.obj.output = Output(as_json=True)
+
+    return click.option(
+        "--json", is_flag=True, expose_value=False, callback=chosen, help="Answer as JSON, for programs."
+    )(command)
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    as_json = "--json" in sys.argv
+    try:
+        code = tocsin.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(FAILED)
+    except click.ClickException as error:
+        if as_json:
+            _fail("wrong_use", error.format_message(), error.exit_code, as_json=True)
+        error.show()
+        sys.exit(error.exit_code)
+    except (SettingInvalid, LogMisconfigured) as error:
+        _fail("wrong_setting", str(error), WRONG_USE, as_json=as_json)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except (CommandFailed, LogError, IssuerError) as error:
+        _fail(getattr(error, "code", "failed"), str(error), getattr(error, "exit_code", FAILED), as_json=as_json)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(code: str, message: str, exit_code: int, *, as_json: bool) -> None:
+    if as_json:
+        message = msgspec.json.encode({"error": code, "detail": message}).decode()
+    click.echo(message if as_json else f"tocsin: {message}", err=True)
+    sys.exit(exit_code)

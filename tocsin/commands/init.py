@@ -1,0 +1,47 @@
+"""``tocsin init``."""
+
+import asyncio
+from pathlib import Path
+
+import click
+
+from tocsin.command import Context, json_option
+from tocsin.workspace import Workspace
+
+
+@click.command("init")
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=Path(".tocsin"))
+@click.option("--issuer", help="The issuer's URL; by default http://127.0.0.1:PORT.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where the issuer listens.")
+@click.option(
+    "--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="Where the issuer listens."
+)
+@click.option("--sidecar-port", default=8081, show_default=True, type=click.IntRange(0, 65535))
+@click.option("--store", help="sqlite:///… or postgresql://…; by default a file in the folder.")
+@click.option("--log", help="sqlite:///… or kafka://…; by default a file in the folder.")
+@json_option
+@click.pass_obj
+def command(
+    context: Context,
+    folder: Path,
+    issuer: str | None,
+    host: str,
+    port: int,
+    sidecar_port: int,
+    store: str | None,
+    log: str | None,
+) -> None:
+    """Set up FOLDER for development: keys, an operator client, a demo client, configuration.
+
+    What is there already stays as it is, so it can be called again.
+    """
+    workspace = Workspace(folder)
+    made = asyncio.run(
+        workspace.set_up(
+            issuer or f"http://127.0.0.1:{port}", host=host, port=port, sidecar_port=sidecar_port, store=store, log=log
+        )
+    )
+    context.output.answer({"folder": str(folder), "files": [str(path) for path in made]})
+    for path in made:
+        context.output.line(f"  {path}")
+    context.output.line(f"Next: tocsin --config {workspace.config} issuer, and in another terminal … agent")

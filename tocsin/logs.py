@@ -1,0 +1,43 @@
+"""Logs: structured events with constant names, as JSON or for people. Programs set them up once."""
+
+import logging
+import sys
+
+import structlog
+
+from tocsin.settings import LogSettings
+
+
+def set_up(settings: LogSettings) -> None:
+    """Send every log record of this process to standard error, in one form.
+
+    The libraries log with the standard library: the event's name as message, its fields as ``extra``.
+    """
+    as_json = settings.log_format == "json" or (settings.log_format is None and not sys.stderr.isatty())
+    steps: list[structlog.types.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+    ]
+    if as_json:
+        final: list[structlog.types.Processor] = [
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ]
+    else:
+        final = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=steps, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *final]
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter)
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(settings.log_level)
+    for noisy in ("aiokafka", "alembic", "aiosqlite", "asyncio"):
+        logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
+    # aiokafka reports each failed connection as an error; what it means for us is logged where it matters.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)

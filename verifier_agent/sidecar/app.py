@@ -1,0 +1,114 @@
+"""The sidecar's HTTP application."""
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Final
+
+import msgspec
+from aiohttp import web
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+from verifier_agent.agent import Agent
+from verifier_agent.errors import TokenRejected, VerificationUnavailable
+from verifier_agent.settings import AgentSettings
+from verifier_agent.sidecar.metrics import AgentMetrics
+from verifier_agent.verifier import UNSET
+
+AGENT = web.AppKey("agent", Agent)
+METRICS = web.AppKey("metrics", AgentMetrics)
+
+FRESHNESS: Final = "Tocsin-Freshness"
+"""Seconds since everything was known, in every answer of ``/verify``."""
+_NO_STORE: Final = {"Cache-Control": "no-store"}
+
+
+def create_app(settings: AgentSettings) -> web.Application:
+    """The application; its agent starts and stops with it.
+
+    Raises:
+        SettingInvalid: a setting cannot be used.
+    """
+    app = web.Application(client_max_size=16 * 1024)
+    app[AGENT] = Agent(settings)
+    app[METRICS] = AgentMetrics(app[AGENT])
+
+    async def running(app: web.Application) -> AsyncIterator[None]:
+        async with app[AGENT]:
+            yield
+
+    app.cleanup_ctx.append(running)
+    app.add_routes(
+        [
+            web.get("/verify", verify),
+            web.post("/verify", verify),
+            web.get("/status", status),
+            web.get("/livez", livez),
+            web.get("/readyz", readyz),
+            web.get("/metrics", metrics),
+        ]
+    )
+    return app
+
+
+async def verify(request: web.Request) -> web.Response:
+    """``GET`` or ``POST /verify[?audience=…][&scope=…]``: judge the bearer token of this request.
+
+    200 with its claims · 401, or 403 for want of scope (RFC 6750 section 3) · 503 when nothing can be said.
+    Several ``audience`` or unknown parameters are 400, and so is a missing audience that no setting names.
+    """
+    agent, counts = request.app[AGENT], request.app[METRICS]
+    query = request.query
+    if set(query) - {"audience", "scope"} or len(query) != len(set(query)):
+        return _answer(agent, {"error": "invalid_request", "error_description": "audience and scope, once each"}, 400)
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer":
+        counts.count("no_token")
+        return _answer(agent, {"error": "invalid_token"}, 401, {"WWW-Authenticate": "Bearer"})
+    try:
+        claims = agent.verify(token.strip(), audience=query.get("audience", UNSET), scope=query.get("scope"))
+    except TokenRejected as error:
+        counts.count(error.code)
+        challenge = f'Bearer error="{error.error}", error_description="{error.description}"'
+        body = {"error": error.error, "error_description": error.description, "code": error.code}
+        return _answer(agent, body, error.status, {"WWW-Authenticate": challenge})
+    except VerificationUnavailable as error:
+        counts.count("unavailable")
+        body = {"error": "temporarily_unavailable", "code": error.code}
+        return _answer(agent, body, 503, {"Retry-After": "1"})
+    except ValueError:  # no audience anywhere
+        return _answer(agent, {"error": "invalid_request", "error_description": "name an audience"}, 400)
+    counts.count("verified")
+    return _answer(agent, claims.raw, 200)
+
+
+async def status(request: web.Request) -> web.Response:
+    """``GET /status``: what the agent knows, and how well."""
+    return _answer(request.app[AGENT], msgspec.to_builtins(request.app[AGENT].status()), 200)
+
+
+async def livez(request: web.Request) -> web.Response:
+    """``GET /livez``: the process answers."""
+    return _answer(request.app[AGENT], {"status": "ok"}, 200)
+
+
+async def readyz(request: web.Request) -> web.Response:
+    """``GET /readyz``: 200 once everything has been known."""
+    ready = request.app[AGENT].freshness() is not None
+    return _answer(request.app[AGENT], {"status": "ok" if ready else "starting"}, 200 if ready else 503)
+
+
+async def metrics(request: web.Request) -> web.Response:
+    """``GET /metrics``, for Prometheus."""
+    body = generate_latest(request.app[METRICS].registry)
+    return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+def _answer(
+    agent: Agent, body: Mapping[str, object], status: int, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    freshness = agent.freshness()
+    return web.Response(
+        body=msgspec.json.encode(dict(body)),
+        status=status,
+        content_type="application/json",
+        headers={**_NO_STORE, FRESHNESS: "never" if freshness is None else f"{freshness:.3f}", **(headers or {})},
+    )

@@ -1,0 +1,50 @@
+"""The agent's metrics, read from it when Prometheus asks."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector, CollectorRegistry
+
+from verifier_agent.agent import Agent
+
+
+class AgentMetrics(Collector):
+    """Counts verdicts, and reads the rest from the agent's status.
+
+    Attributes:
+        registry: holds these metrics alone.
+    """
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+        self._verdicts: Counter[str] = Counter()
+        self.registry = CollectorRegistry()
+        self.registry.register(self)
+
+    def count(self, verdict: str) -> None:
+        """Count one answer of ``/verify``."""
+        self._verdicts[str(verdict)] += 1
+
+    def collect(self) -> Iterator[Metric]:
+        """See ``Collector.collect``."""
+        status = self._agent.status()
+        verdicts = CounterMetricFamily("tocsin_verdicts", "Answers of /verify", labels=["verdict"])
+        for verdict, count in self._verdicts.items():
+            verdicts.add_metric([verdict], count)
+        yield verdicts
+        refused = CounterMetricFamily("tocsin_events_refused", "Events that did not take effect", labels=["code"])
+        for code, count in status.refused.items():
+            refused.add_metric([code], count)
+        yield refused
+        yield CounterMetricFamily("tocsin_log_failures", "Failed attempts to read the log", value=status.log_failures)
+        freshness = float("inf") if status.freshness is None else status.freshness
+        yield GaugeMetricFamily("tocsin_freshness_seconds", "Age of what is known; +Inf if never complete", freshness)
+        skew = status.clock_skew or 0.0
+        yield GaugeMetricFamily("tocsin_clock_skew_seconds", "Our clock ahead of the issuer's", skew)
+        yield GaugeMetricFamily("tocsin_forks", "Streams that contradict themselves", len(status.forks))
+        revocations = GaugeMetricFamily("tocsin_revocations", "Revocations in force", labels=["kind"])
+        revocations.add_metric(["selector"], status.selectors)
+        revocations.add_metric(["digest"], status.digests)
+        yield revocations
