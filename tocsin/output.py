@@ -1,5 +1,6 @@
 """What a command says: tables and lines for people, or one JSON document for programs."""
 
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -19,7 +20,8 @@ class Output:
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
-        self.console = Console(quiet=as_json, highlight=False, soft_wrap=True)
+        # A pipe has no width; tables must not be squeezed into eighty columns for it.
+        self.console = Console(quiet=as_json, highlight=False, width=None if sys.stdout.isatty() else 160)
 
     def line(self, text: str) -> None:
         """One line for people."""

@@ -1,0 +1,86 @@
+"""``tocsin bench``."""
+
+import asyncio
+import tempfile
+from pathlib import Path
+
+import click
+import msgspec
+
+from tocsin.command import Context, json_option
+from tocsin.delivery import DeliveryResult, Spread, measure, workers
+from tocsin.processes import Program
+from tocsin.verification import measure_verification
+from tocsin.workspace import Workspace, read_credentials
+
+
+@click.group("bench")
+def command() -> None:
+    """Measure on this machine. The figures belong to this machine at this moment; ratios say more."""
+
+
+@command.command("delivery")
+@click.option("--log", help="Event log, such as kafka://127.0.0.1:9092; by default an SQLite file.")
+@click.option("--store", help="Store of the issuer; by default an SQLite file.")
+@click.option("--agents", default=3, show_default=True, type=click.IntRange(1, 1000))
+@click.option("--processes", default=3, show_default=True, type=click.IntRange(1, 64), help="That the agents run in.")
+@click.option("--rounds", default=200, show_default=True, type=click.IntRange(1, 100_000))
+@json_option
+@click.pass_obj
+def delivery(context: Context, log: str | None, store: str | None, agents: int, processes: int, rounds: int) -> None:
+    """From the answer of a revocation to the refusal at each agent: issuer and agents as processes of this machine."""
+    with tempfile.TemporaryDirectory(prefix="tocsin-bench-") as folder:
+        result = asyncio.run(_delivery(Path(folder), log, store, agents, min(processes, agents), rounds))
+    context.output.answer({"agents": agents, "processes": processes, "log": _kind(log), **msgspec.to_builtins(result)})
+    context.output.line(
+        f"{rounds} revocations, {agents} agents in {min(processes, agents)} processes, log {_kind(log)}"
+    )
+    context.output.table(
+        ["TIMES IN ms", ">LEAST", ">P50", ">P99", ">MOST"],
+        [
+            _row("revocation asked for → answered", result.answer),
+            _row("answered → refused, every agent", result.refusal),
+            _row("answered → refused, last agent", result.last),
+        ],
+    )
+
+
+@command.command("verify")
+@click.option("--seconds", default=1.0, show_default=True, type=click.FloatRange(0.05, 60), help="For each figure.")
+@json_option
+@click.pass_obj
+def verify(context: Context, seconds: float) -> None:
+    """Verifications a second on one core: cold (with the signature) and warm (seen before), beside PyJWT."""
+    rows = measure_verification(seconds)
+    context.output.answer({"rows": [msgspec.to_builtins(row) for row in rows]})
+    context.output.table(
+        ["ALG", "WHAT", ">A SECOND", ">µs", ">AGAINST PyJWT"],
+        [
+            (row.alg, row.what, f"{row.per_second:,.0f}", f"{row.microseconds:.2f}", f"{row.against_pyjwt:.1f}x")
+            for row in rows
+        ],
+    )
+
+
+async def _delivery(
+    folder: Path, log: str | None, store: str | None, agents: int, processes: int, rounds: int
+) -> DeliveryResult:
+    workspace = Workspace(folder)
+    await workspace.set_up("http://127.0.0.1:0", host="127.0.0.1", port=0, sidecar_port=0, store=store, log=log)
+    issuer = Program("issuer", ["tocsin", "--config", str(workspace.config), "issuer", "--json"], folder)
+    async with issuer, workers(workspace.config, folder, agents=agents, processes=processes) as programs:
+        return await measure(
+            f"http://127.0.0.1:{issuer.announcement['port']}",
+            read_credentials(workspace.operator),
+            read_credentials(workspace.demo_client),
+            programs,
+            rounds,
+        )
+
+
+def _kind(log: str | None) -> str:
+    return (log or "sqlite").partition(":")[0]
+
+
+def _row(name: str, spread: Spread) -> tuple[str, ...]:
+    return name, *(f"{value:.1f}" for value in (spread.least, spread.p50, spread.p99, spread.most))

@@ -1,0 +1,138 @@
+"""How long from the answer of a revocation to the refusal at each agent.
+
+Agents run in child processes (``tocsin.delivery_worker``), several in each. A worker looks at the revoked token
+whenever one of its agents has applied something, and reports on the clock that all processes of a machine share.
+"""
+
+import asyncio
+import statistics
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+import msgspec
+
+from tocsin.admin_client import AdminClient
+from tocsin.errors import CommandFailed
+from tocsin.processes import Program
+from tocsin.settings import Credentials
+
+REFUSAL_SECONDS: Final = 30.0
+
+
+class DeliveryResult(msgspec.Struct, frozen=True, kw_only=True):
+    """Times in milliseconds.
+
+    Attributes:
+        rounds: revocations decided.
+        refusals: times measured, one a revocation and agent.
+        answer: of the revocation, from request to answer.
+        refusal: from that answer to the refusal, over all agents.
+        last: the same, of the last agent of each round.
+    """
+
+    rounds: int
+    refusals: int
+    answer: "Spread"
+    refusal: "Spread"
+    last: "Spread"
+
+
+class Spread(msgspec.Struct, frozen=True, kw_only=True):
+    """Order statistics of some times."""
+
+    least: float
+    p50: float
+    p99: float
+    most: float
+
+    @classmethod
+    def of(cls, times: Sequence[float]) -> "Spread":
+        """Of times in seconds, in milliseconds; the p99 is the nearest rank, so one of the times."""
+        ordered = sorted(1000 * time for time in times)
+        rank = max(0, -(-99 * len(ordered) // 100) - 1)
+        return cls(
+            least=round(ordered[0], 2),
+            p50=round(statistics.median(ordered), 2),
+            p99=round(ordered[rank], 2),
+            most=round(ordered[-1], 2),
+        )
+
+
+@asynccontextmanager
+async def workers(config: Path, logs: Path, *, agents: int, processes: int) -> AsyncIterator[list[Program]]:
+    """Worker processes with ``agents`` agents in all.
+
+    Raises:
+        CommandFailed: one does not start.
+    """
+    async with AsyncExitStack() as stack:
+        started = []
+        for index in range(processes):
+            share = agents // processes + (index < agents % processes)
+            program = Program(f"worker-{index}", ["tocsin.delivery_worker", str(config), str(share)], logs)
+            started.append(await stack.enter_async_context(program))
+        yield started
+
+
+async def measure(
+    issuer: str, operator: Credentials, client: Credentials, programs: Sequence[Program], rounds: int
+) -> DeliveryResult:
+    """Revoke one token after the other, and wait for every agent's refusal of each.
+
+    Raises:
+        CommandFailed: a token was not good everywhere before, or not refused everywhere after.
+    """
+    answers: list[float] = []
+    refusals: list[float] = []
+    last: list[float] = []
+    async with aiohttp.ClientSession() as session, AdminClient(issuer, operator) as admin:
+        for _ in range(rounds):
+            token = await fetch_token(session, issuer, client)
+            await asyncio.gather(*(program.write({"watch": token}) for program in programs))
+            await asyncio.gather(*(_expect(program, "armed") for program in programs))
+            asked = time.monotonic()
+            await admin.post("/admin/v1/revocations", {"token": token, "reason": "benchmark"})
+            answered = time.monotonic()
+            try:
+                async with asyncio.timeout(REFUSAL_SECONDS):
+                    reports = await asyncio.gather(*(_expect(program, "refused") for program in programs))
+            except TimeoutError as error:
+                raise CommandFailed(f"a revoked token was still good after {REFUSAL_SECONDS:.0f} s") from error
+            times = [at - answered for report in reports for at in report["refused"]]
+            answers.append(answered - asked)
+            refusals += times
+            last.append(max(times))
+    return DeliveryResult(
+        rounds=rounds,
+        refusals=len(refusals),
+        answer=Spread.of(answers),
+        refusal=Spread.of(refusals),
+        last=Spread.of(last),
+    )
+
+
+async def fetch_token(session: aiohttp.ClientSession, issuer: str, client: Credentials) -> str:
+    """An access token for a client.
+
+    Raises:
+        CommandFailed: the issuer refuses.
+    """
+    who = aiohttp.BasicAuth(client.client_id, client.client_secret)
+    form = {"grant_type": "client_credentials"}
+    async with session.post(f"{issuer}/oauth2/token", data=form, auth=who) as response:
+        answer: dict[str, Any] = msgspec.json.decode(await response.read())
+    if "access_token" not in answer:
+        raise CommandFailed(f"no token for {client.client_id}: {answer.get('error_description')}")
+    token: str = answer["access_token"]
+    return token
+
+
+async def _expect(program: Program, member: str) -> dict[str, Any]:
+    report = await program.read()
+    if member not in report:
+        raise CommandFailed(f"{program.name} reports {report}")
+    return report

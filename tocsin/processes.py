@@ -1,0 +1,107 @@
+"""Tocsin's own programs as child processes, for the demonstration and the benchmarks."""
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import msgspec
+
+from tocsin.errors import CommandFailed
+
+START_SECONDS: Final = 30.0
+STOP_SECONDS: Final = 10.0
+
+
+class Program:
+    """One child process that says on its first line of output that it is there, and stops with its context."""
+
+    def __init__(
+        self, name: str, arguments: Sequence[str], logs: Path, environ: Mapping[str, str] | None = None
+    ) -> None:
+        """Prepare to run ``python -m`` with ``arguments``.
+
+        Args:
+            name: for messages and for the log file's name.
+            arguments: module and its arguments.
+            logs: folder for its standard error.
+            environ: added to this process's environment.
+        """
+        self.name = name
+        self._arguments = arguments
+        self._log = logs / f"{name}.log"
+        self._process: asyncio.subprocess.Process | None = None
+        self.announcement: dict[str, Any] = {}
+
+    async def __aenter__(self) -> Self:
+        """Start it, and wait for its announcement.
+
+        Raises:
+            CommandFailed: it ended, or did not answer in time; the message has the end of its log.
+        """
+        with self._log.open("wb") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                *self._arguments,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C is for us; we stop our children ourselves
+            )
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                self.announcement = await self.read()
+        except (TimeoutError, CommandFailed, asyncio.CancelledError) as error:
+            await self._stop()
+            if isinstance(error, asyncio.CancelledError):
+                raise
+            tail = "\n".join(self._log.read_text(errors="replace").splitlines()[-15:])
+            raise CommandFailed(f"{self.name} did not start:\n{tail}") from error
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stop()
+
+    async def read(self) -> dict[str, Any]:
+        """The next line that it writes, as JSON.
+
+        Raises:
+            CommandFailed: it has ended.
+        """
+        line = await self._running.stdout.readline()  # type: ignore[union-attr]
+        if not line:
+            raise CommandFailed(f"{self.name} has ended; see {self._log}")
+        answer: dict[str, Any] = msgspec.json.decode(line)
+        return answer
+
+    async def write(self, message: object) -> None:
+        """Send it one line of JSON."""
+        stdin = self._running.stdin
+        if stdin is not None:
+            stdin.write(msgspec.json.encode(message) + b"\n")
+            await stdin.drain()
+
+    @property
+    def _running(self) -> asyncio.subprocess.Process:
+        if self._process is None:
+            raise RuntimeError(f"{self.name} is not running; use it as a context")
+        return self._process
+
+    async def _stop(self) -> None:
+        process = self._running
+        if process.returncode is not None:
+            return
+        with suppress(ProcessLookupError):
+            process.terminate()
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
