@@ -5,8 +5,8 @@ Numbers start at 1 and have no holes within an incarnation; the first event of a
 names the last event of the one before.
 """
 
+import heapq
 from bisect import bisect_left, bisect_right
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from enum import Enum, auto
 from typing import Final
@@ -71,7 +71,13 @@ class Intervals:
             self.add(start, end)
 
     def add(self, start: int, end: int) -> None:
-        """Add every integer from ``start`` to ``end``, both included."""
+        """Add every integer from ``start`` to ``end``, both included.
+
+        Raises:
+            ValueError: ``end`` lies below ``start``.
+        """
+        if end < start:
+            raise ValueError(f"no interval goes from {start} to {end}")
         first = bisect_left(self._ends, start - 1)
         last = bisect_right(self._starts, end + 1)
         if first < last:
@@ -130,7 +136,8 @@ class StreamSequence:
         self._highest_time = 0.0
         self._floor = 0
         self._applied = Intervals([(0, 0)])  # nothing comes before the first event
-        self._digests: OrderedDict[int, str] = OrderedDict()
+        self._digests: dict[int, str] = {}
+        self._recalled: list[int] = []  # a heap of what has a digest: the lowest goes first
 
     def judge(self, seq: int, digest: str) -> Arrival:
         """What an event at ``seq`` is. Judging a fork is remembered; judging anything else changes nothing."""
@@ -140,19 +147,20 @@ class StreamSequence:
             return Arrival.FORKED
         return Arrival.KNOWN if seq < self._floor or seq in self._applied else Arrival.NEW
 
-    def record(self, seq: int, digest: str, time: float, follows: int | None = None) -> None:
-        """Note that the event at ``seq`` has been applied.
+    def record(self, seq: int, digest: str, time: float, follows: int | None = None, follows_digest: str = "") -> None:
+        """Note that the event at ``seq`` has been applied; a second time changes nothing.
 
         Args:
             seq: its sequence.
             digest: its digest.
             time: its signed time, in seconds since the epoch.
             follows: for a baseline, the ``seq`` that it follows directly.
+            follows_digest: for a baseline, the digest of the event at ``follows``.
         """
         self._applied.add(seq if follows is None else follows + 1, seq)
-        self._digests[seq] = digest
-        while len(self._digests) > RECALLED_DIGESTS:
-            self._digests.popitem(last=False)
+        self._recall(seq, digest)
+        if follows and follows_digest:
+            self._recall(follows, follows_digest)
         if seq > self.highest:
             self.highest, self._highest_time = seq, time
 
@@ -190,18 +198,26 @@ class StreamSequence:
             highest_time=self._highest_time,
             floor=self._floor,
             applied=list(self._applied),
-            digests=dict(self._digests),
+            digests=sorted(self._digests.items()),
         )
 
     def merge(self, state: "SequenceState") -> None:
         """Add what ``dump`` described to what is known here."""
         for start, end in state.applied:
             self._applied.add(start, end)
-        for seq, digest in sorted(state.digests.items()):
-            self._digests.setdefault(seq, digest)
+        for seq, digest in state.digests:
+            if self.judge(seq, digest) is not Arrival.FORKED:
+                self._recall(seq, digest)
         self._floor = max(self._floor, state.floor)
         if state.highest > self.highest:
             self.highest, self._highest_time = state.highest, state.highest_time
+
+    def _recall(self, seq: int, digest: str) -> None:
+        if seq not in self._digests:
+            heapq.heappush(self._recalled, seq)
+        self._digests[seq] = digest
+        while len(self._recalled) > RECALLED_DIGESTS:
+            del self._digests[heapq.heappop(self._recalled)]
 
 
 class SequenceState(msgspec.Struct, frozen=True, kw_only=True):
@@ -211,4 +227,4 @@ class SequenceState(msgspec.Struct, frozen=True, kw_only=True):
     highest_time: float
     floor: int
     applied: list[tuple[int, int]]
-    digests: dict[int, str]
+    digests: list[tuple[int, str]]
