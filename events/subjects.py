@@ -18,15 +18,15 @@ def subject_identifier(record: Record, issuer: str) -> dict[str, Any] | None:
     claims = record.selector.claims
     of = record.selector.issuer or issuer
     if set(claims) == {"sub"}:
-        return {"format": "iss_sub", "iss": of, "sub": claims["sub"]}
+        return {"format": "iss_sub", "iss": of, "sub": str(claims["sub"])}
     if set(claims) == {"jti"}:
-        return {"format": "jwt_id", "iss": of, "jti": claims["jti"]}
+        return {"format": "jwt_id", "iss": of, "jti": str(claims["jti"])}
     if claims and set(claims) <= set(_COMPLEX_MEMBERS):
         parts: dict[str, Any] = {
             _COMPLEX_MEMBERS[name]: {"format": "opaque", "id": str(value)} for name, value in claims.items()
         }
         if "sub" in claims:
-            parts["user"] = {"format": "iss_sub", "iss": of, "sub": claims["sub"]}
+            parts["user"] = {"format": "iss_sub", "iss": of, "sub": str(claims["sub"])}
         return {"format": "complex", **parts}
     return None
 
