@@ -7,9 +7,13 @@ be a third of the time that ``import verifier_agent`` takes.
 from typing import Any
 
 import jwt
+from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.api_jws import PyJWS
 
 ALGORITHMS = ("ES256", "EdDSA", "RS256")
+MIN_RSA_BITS = 2048
+
+_CURVES = {"ES256": "P-256", "EdDSA": "Ed25519"}
 
 _jws = PyJWS()
 
@@ -24,12 +28,18 @@ def parse_key(jwk: dict[str, str]) -> jwt.PyJWK:
     Raises:
         ValueError: it is no key, or of another kind than its ``alg`` needs.
     """
-    if jwk.get("alg") not in ALGORITHMS:
+    alg = jwk.get("alg")
+    if alg not in ALGORITHMS:
         raise ValueError(f"a key needs an alg out of {', '.join(ALGORITHMS)}")
+    if alg in _CURVES and jwk.get("crv") != _CURVES[alg]:  # PyJWT takes any curve
+        raise ValueError(f"{alg} needs a key on {_CURVES[alg]}")
     try:
-        return jwt.PyJWK(dict(jwk))
+        key = jwt.PyJWK(dict(jwk))
     except jwt.PyJWTError as error:
         raise ValueError(str(error)) from error
+    if isinstance(key.key, rsa.RSAPublicKey | rsa.RSAPrivateKey) and key.key.key_size < MIN_RSA_BITS:
+        raise ValueError(f"{alg} needs an RSA key of {MIN_RSA_BITS} bits or more")
+    return key
 
 
 def sign(payload: bytes, key: jwt.PyJWK, headers: dict[str, Any]) -> bytes:

@@ -43,7 +43,7 @@ class IssuerTrust(msgspec.Struct, frozen=True, kw_only=True):
         """The keys by ``kid``.
 
         Raises:
-            ValueError: there is none, or one lacks ``kid`` or ``alg``, is private, or is no key.
+            ValueError: there is none, or one lacks ``kid`` or ``alg``, is there twice, is private, or is no key.
         """
         from events import jose
 
@@ -54,4 +54,8 @@ class IssuerTrust(msgspec.Struct, frozen=True, kw_only=True):
                 raise ValueError("each event key needs a kid")
             if "d" in jwk:
                 raise ValueError(f"event key {jwk['kid']} is a private key; pin the public one")
-        return {jwk["kid"]: jose.parse_key(jwk) for jwk in self.event_keys}
+        keys = {jwk["kid"]: jose.parse_key(jwk) for jwk in self.event_keys}
+        if len(keys) < len(self.event_keys):
+            names = [jwk["kid"] for jwk in self.event_keys]
+            raise ValueError(f"event key {next(kid for kid in keys if names.count(kid) > 1)} is pinned twice")
+        return keys
