@@ -28,6 +28,10 @@ CALL_SECONDS: Final = 5.0
 log = logging.getLogger(__name__)
 
 _OPTIONS: Final = {"prefix", "security", "mechanism", "ca", "replication"}
+_CHOICES: Final = {
+    "security": ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"),
+    "mechanism": ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"),
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,7 +63,8 @@ class KafkaSettings:
         """The settings in ``kafka://[user:password@]host:port[,host:port…][?option=value…]``.
 
         Raises:
-            LogMisconfigured: no broker is named, or an option is unknown; the message holds no password.
+            LogMisconfigured: no broker is named, an option or its value is unknown, or credentials are missing; the
+                message holds no password.
         """
         parts = urlsplit(url)
         credentials, _, hosts = parts.netloc.rpartition("@")
@@ -70,10 +75,15 @@ class KafkaSettings:
         unknown = sorted(set(options) - _OPTIONS)
         if unknown:
             raise LogMisconfigured(f"kafka:// knows no option {unknown[0]!r}; it has {', '.join(sorted(_OPTIONS))}")
+        for name, allowed in _CHOICES.items():
+            if options.get(name, allowed[0]) not in allowed:
+                raise LogMisconfigured(f"kafka:// option {name} must be one of {', '.join(allowed)}")
         replication = options.pop("replication", "1")
-        if not replication.isdigit() or not int(replication):
+        if not replication.isdecimal() or not int(replication):
             raise LogMisconfigured(f"kafka:// option replication must be a number from 1 on, not {replication!r}")
         user, _, password = credentials.partition(":")
+        if options.get("security", "").startswith("SASL") and not (user and password):
+            raise LogMisconfigured(f"kafka:// with {options['security']} needs a user and a password in the URL")
         return cls(
             servers=servers,
             user=unquote(user) or None,
@@ -90,10 +100,17 @@ class KafkaSettings:
         return f"{self.prefix}{stream}"
 
     def connection(self) -> dict[str, Any]:
-        """What every client of aiokafka is given."""
+        """What every client of aiokafka is given.
+
+        Raises:
+            LogMisconfigured: the certificate authorities cannot be read.
+        """
         shared: dict[str, Any] = {"bootstrap_servers": list(self.servers), "security_protocol": self.security}
         if "SSL" in self.security.split("_"):
-            shared["ssl_context"] = ssl.create_default_context(cafile=self.ca)
+            try:
+                shared["ssl_context"] = ssl.create_default_context(cafile=self.ca)
+            except OSError as error:
+                raise LogMisconfigured(f"kafka:// option ca: {self.ca}: {error}") from error
         if self.security.startswith("SASL"):
             shared |= {
                 "sasl_mechanism": self.mechanism,
