@@ -96,6 +96,10 @@ class Keyring:
         key = self._keys.get(kid)
         return key is not None and kid not in self._revoked and key.published.state.verifies
 
+    def verifying(self) -> dict[str, VerifySignature]:
+        """By ``kid``, what checks the signatures that count. The same key keeps the same function."""
+        return {kid: key.verify for kid, key in self._keys.items() if self.verifies(kid)}
+
     @property
     def published(self) -> tuple[PublishedKey, ...]:
         """The newest key set."""

@@ -1,6 +1,7 @@
 """The verifier: signed events go in, verdicts on tokens come out. No I/O, no clock, no waiting."""
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Final
 
 from cryptography.exceptions import InvalidSignature
@@ -11,7 +12,7 @@ from verifier_agent.claims import Claims, decode_claims
 from verifier_agent.errors import RejectionCode, TokenRejected, UnavailableCode, VerificationUnavailable
 from verifier_agent.issuer_state import IssuerState, Outcome
 from verifier_agent.jws import TokenParser, UnverifiedToken
-from verifier_agent.keyring import VerifyingKey
+from verifier_agent.keyring import VerifyingKey, VerifySignature
 from verifier_agent.policy import OnStale, VerificationPolicy
 from verifier_agent.verified_tokens import VerifiedToken, VerifiedTokens
 
@@ -59,7 +60,7 @@ class Verifier:
         Returns:
             What became of it, or why it was refused.
         """
-        revoked = self.state.keys.revoked
+        verifying = self.state.keys.verifying() if stream is Stream.KEYS else {}
         try:
             event = self._opener.open(raw, stream)
             outcome = self.state.apply(event, received)
@@ -69,9 +70,7 @@ class Verifier:
                 self.misunderstood.add(refusal.detail)
             return refusal.code
         if stream is Stream.KEYS and outcome is Outcome.APPLIED:
-            self._parser.forget()
-            for kid in self.state.keys.revoked - revoked:
-                self._verified.purge_key(kid)
+            self._purge(verifying)
         return outcome
 
     def snapshot(self) -> bytes:
@@ -84,8 +83,17 @@ class Verifier:
         Raises:
             SnapshotInvalid: it is no snapshot of this issuer.
         """
+        verifying = self.state.keys.verifying()
         self.state.restore(snapshot)
+        self._purge(verifying)
+
+    def _purge(self, before: Mapping[str, VerifySignature]) -> None:
+        """Forget the tokens of keys that no longer verify, or are other keys by now."""
         self._parser.forget()
+        after = self.state.keys.verifying()
+        for kid, verify in before.items():
+            if after.get(kid) is not verify:
+                self._verified.purge_key(kid)
 
     # -- verdicts out
 
