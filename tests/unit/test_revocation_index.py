@@ -1,0 +1,241 @@
+"""What revokes a token, held against an implementation that is slow and obviously right."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from events import Lift, Revoke, RevokeDigests, Selector, TokenDigest
+from events.digests import pack_digests
+from events.sequence import MAX_SEQ
+from tests.simulator import ISSUER
+from verifier_agent.claims import Claims
+from verifier_agent.revocations import RevocationIndex
+
+OTHER = "https://other.example"
+
+
+@dataclass(frozen=True)
+class Said:
+    """One event, or what a test wants to have happened at a moment."""
+
+    seq: int
+    time: float
+    record: Revoke | RevokeDigests | Lift
+
+
+@dataclass
+class Reference:
+    """Looks at every event ever said, one after the other."""
+
+    said: list[Said] = field(default_factory=list)
+    now: float = 0.0
+
+    def revokes(self, claims: dict[str, Any], digest: int) -> bool:
+        lifted = {event.record.target for event in self.said if isinstance(event.record, Lift)}
+        return any(
+            event.seq not in lifted and event.record.expires_at > self.now and self._hits(event, claims, digest)
+            for event in self.said
+        )
+
+    def _hits(self, event: Said, claims: dict[str, Any], digest: int) -> bool:
+        record = event.record
+        if isinstance(record, Lift):
+            return False
+        if isinstance(record, RevokeDigests):
+            return digest.to_bytes(8, "big") in [record.digests[at : at + 8] for at in range(0, len(record.digests), 8)]
+        if claims["iss"] != (record.selector.issuer or ISSUER):
+            return False
+        if not all(self._equal(value, claims, name) for name, value in record.selector.claims.items()):
+            return False
+        return self._older(event, record, claims)
+
+    def _equal(self, value: object, claims: dict[str, Any], name: str) -> bool:
+        found = claims.get(name)
+        values = found if isinstance(found, list) else found.split() if name == "scope" and found else [found]
+        return any(type(value) is type(member) and value == member for member in values)
+
+    def _older(self, event: Said, record: Revoke, claims: dict[str, Any]) -> bool:
+        rsq = claims.get("rsq")
+        if record.issued_before is None and claims["iss"] == ISSUER and type(rsq) is int and 0 <= rsq <= MAX_SEQ:
+            return rsq < event.seq
+        cutoff = event.time if record.issued_before is None else min(record.issued_before, event.time)
+        return "iat" not in claims or bool(claims["iat"] <= cutoff)
+
+
+times = st.integers(0, 12).map(float)
+values = st.sampled_from(["a", "b", 1, 0, True, False])
+selected = st.dictionaries(
+    st.sampled_from(["sub", "aud", "sid", "jti", "client_id", "tenant", "level"]), values, max_size=3
+) | st.builds(lambda word: {"scope": word}, st.sampled_from("ab"))
+selectors = st.builds(
+    lambda claims, issuer: Selector(claims=claims, issuer=issuer), selected, st.sampled_from([None, ISSUER, OTHER])
+)
+revocations = st.builds(
+    lambda selector, cutoff, end: Revoke(selector=selector, issued_before=cutoff, expires_at=end),
+    selectors,
+    st.none() | times,
+    times.map(lambda time: time + 4),
+)
+batches = st.builds(
+    lambda digests, end: RevokeDigests(digests=pack_digests(map(TokenDigest, digests)), expires_at=end),
+    st.sets(st.integers(0, 5), min_size=1),
+    times.map(lambda time: time + 4),
+)
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[Said]:
+    """Events in the order in which they arrive: any; each lift lives as long as what it takes back."""
+    records = draw(st.lists(revocations | batches, max_size=8))
+    said = [Said(seq, draw(times), record) for seq, record in enumerate(records, 1)]
+    for target in [event for event in said if draw(st.integers(0, 3)) == 0]:
+        lift = Lift(target=target.seq, expires_at=target.record.expires_at)
+        said.append(Said(len(said) + 1, draw(times), lift))
+    return draw(st.permutations(said))
+
+
+members = values | st.lists(values, max_size=3)
+rsqs = st.integers(-1, 9) | st.sampled_from([True, "3", 3.0, None, MAX_SEQ + 1, [3]])
+
+
+@st.composite
+def tokens(draw: st.DrawFn) -> dict[str, Any]:
+    claims = draw(st.dictionaries(st.sampled_from(["aud", "sid", "tenant", "level"]), members, max_size=4))
+    claims |= draw(st.dictionaries(st.sampled_from(["sub", "jti", "client_id"]), st.sampled_from("ab"), max_size=3))
+    claims |= draw(st.just({}) | st.builds(lambda scope: {"scope": scope}, st.sampled_from(["a", "a b", "ab", ""])))
+    claims |= draw(st.just({}) | st.builds(lambda rsq: {"rsq": rsq}, rsqs))
+    claims |= draw(st.just({}) | st.builds(lambda iat: {"iat": iat}, times))
+    return claims | {"iss": draw(st.sampled_from([ISSUER, ISSUER, OTHER]))}
+
+
+def as_claims(raw: dict[str, Any]) -> Claims:
+    return Claims(
+        iss=raw["iss"],
+        sub=None,
+        aud=(),
+        exp=1e12,
+        iat=raw.get("iat"),
+        nbf=None,
+        jti=None,
+        client_id=None,
+        scope=frozenset(),
+        raw=raw,
+    )
+
+
+def tell(index: RevocationIndex, event: Said) -> None:
+    match event.record:
+        case Revoke():
+            index.revoke(event.seq, event.time, event.record)
+        case RevokeDigests():
+            index.revoke_digests(event.seq, event.record)
+        case Lift():
+            index.lift(event.record)
+
+
+@given(histories(), st.lists(tokens(), min_size=1, max_size=8), st.lists(times, max_size=3))
+def test_the_index_finds_what_looking_at_every_event_finds(
+    said: list[Said], claims: list[dict[str, Any]], forgotten_at: list[float]
+) -> None:
+    index, reference = RevocationIndex(ISSUER), Reference()
+    moments = iter(forgotten_at)
+    for position, event in enumerate(said):
+        tell(index, event)
+        reference.said.append(event)
+        if position % 3 == 2:
+            reference.now = max(reference.now, next(moments, 0.0))
+        index.forget(reference.now)
+        for digest, token in enumerate(claims):
+            found = index.find(as_claims(token), TokenDigest(digest), None)
+            assert (found is not None) == reference.revokes(token, digest), token
+
+
+@given(histories())
+def test_everything_is_forgotten_in_the_end(said: list[Said]) -> None:
+    index = RevocationIndex(ISSUER)
+    for event in said:
+        tell(index, event)
+    index.forget(1e12)
+
+    assert index.dump() == RevocationIndex(ISSUER).dump()
+    assert (index.selectors, index.digests) == (0, 0)
+
+
+@given(histories(), st.randoms())
+def test_the_order_of_arrival_leaves_no_trace(said: list[Said], random: Any) -> None:
+    one, other = RevocationIndex(ISSUER), RevocationIndex(ISSUER)
+    for event in said:
+        tell(one, event)
+    shuffled = list(said)
+    random.shuffle(shuffled)
+    for event in shuffled:
+        tell(other, event)
+
+    assert one.dump() == other.dump()
+
+
+@given(histories(), st.integers(0, 8))
+def test_a_restored_index_is_the_same(said: list[Said], cut: int) -> None:
+    index, restored = RevocationIndex(ISSUER), RevocationIndex(ISSUER)
+    for event in said[:cut]:
+        tell(index, event)
+    restored.restore(index.dump())
+    assert restored.dump() == index.dump()
+
+    restored.restore(index.dump())
+    for event in said[cut:]:
+        tell(index, event)
+        tell(restored, event)
+    index.forget(8.0)
+    restored.forget(8.0)
+    assert restored.dump() == index.dump()
+
+
+def test_a_lift_counts_for_as_long_as_the_longest_said_of_it() -> None:
+    index = RevocationIndex(ISSUER)
+    for expires_at in (50.0, 20.0):
+        index.lift(Lift(target=1, expires_at=expires_at))
+    index.forget(30.0)
+    index.revoke(1, 1.0, Revoke(selector=Selector(), expires_at=50.0))
+
+    assert index.selectors == 0
+
+
+def test_a_digest_stays_revoked_while_one_batch_holds_it() -> None:
+    index = RevocationIndex(ISSUER)
+    token, digest = as_claims({"iss": ISSUER}), TokenDigest(7)
+    for seq in (1, 2):
+        index.revoke_digests(seq, RevokeDigests(digests=pack_digests([digest]), expires_at=50.0))
+
+    index.lift(Lift(target=1, expires_at=50.0))
+    assert index.find(token, digest, None)
+    index.lift(Lift(target=2, expires_at=50.0))
+    assert not index.find(token, digest, None)
+
+
+def test_a_token_is_found_by_the_digest_of_its_jti() -> None:
+    index = RevocationIndex(ISSUER)
+    index.revoke_digests(1, RevokeDigests(digests=pack_digests([TokenDigest(7)]), expires_at=50.0))
+
+    assert index.find(as_claims({"iss": ISSUER}), TokenDigest(1), TokenDigest(7))
+    assert not index.find(as_claims({"iss": ISSUER}), TokenDigest(1), None)
+
+
+def test_what_revokes_is_told_by_the_names_of_claims_alone() -> None:
+    index = RevocationIndex(ISSUER)
+    index.revoke(5, 1.0, Revoke(selector=Selector.of(sub="alice", tenant="acme"), expires_at=50.0))
+    token = as_claims({"iss": ISSUER, "sub": "alice", "tenant": "acme"})
+
+    assert index.find(token, TokenDigest(1), None) == "by a selector on ['sub', 'tenant']"
+
+
+def test_nothing_is_left_behind_by_what_was_lifted() -> None:
+    index = RevocationIndex(ISSUER)
+    for seq in range(1, 20):
+        index.revoke(seq, 1.0, Revoke(selector=Selector.of(sub=f"user-{seq}"), expires_at=50.0))
+        index.lift(Lift(target=seq, expires_at=50.0))
+
+    assert index.selectors == 0
+    assert not index._selectors[ISSUER]._by_claim
