@@ -19,16 +19,13 @@ STOP_SECONDS: Final = 10.0
 class Program:
     """One child process that says on its first line of output that it is there, and stops with its context."""
 
-    def __init__(
-        self, name: str, arguments: Sequence[str], logs: Path, environ: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, name: str, arguments: Sequence[str], logs: Path) -> None:
         """Prepare to run ``python -m`` with ``arguments``.
 
         Args:
             name: for messages and for the log file's name.
             arguments: module and its arguments.
             logs: folder for its standard error.
-            environ: added to this process's environment.
         """
         self.name = name
         self._arguments = arguments
