@@ -43,18 +43,28 @@ class IssuerSettings(msgspec.Struct, frozen=True, kw_only=True):
     migrate: bool = True
 
     def __post_init__(self) -> None:
-        parts = urlsplit(self.issuer)
-        local = parts.hostname in ("localhost", "127.0.0.1", "::1")
-        if parts.scheme != "https" and not (parts.scheme == "http" and local):
-            raise SettingInvalid(f"setting 'issuer' must be an https URL, or http on loopback, not {self.issuer!r}")
-        if parts.query or parts.fragment or self.issuer.endswith("/"):
-            raise SettingInvalid(f"setting 'issuer' has no query, fragment or slash at its end: {self.issuer!r}")
+        _check_issuer(self.issuer)
         if not 0 <= self.port < 65536:
             raise SettingInvalid(f"setting 'port' must be 0 to 65535, not {self.port}")
         if not self.signing_algorithms:
             raise SettingInvalid("setting 'signing_algorithms' must name at least one of ES256, RS256, EdDSA")
-        if not 0 < self.access_token_lifetime <= self.token_lifetime_ceiling:
+        if len(set(self.signing_algorithms)) != len(self.signing_algorithms):
+            raise SettingInvalid(f"setting 'signing_algorithms' repeats itself: {', '.join(self.signing_algorithms)}")
+        if not 1 <= self.access_token_lifetime <= self.token_lifetime_ceiling:
             raise SettingInvalid(
-                f"setting 'access_token_lifetime' ({self.access_token_lifetime:.0f} s) must be above 0 and not above "
-                f"'token_lifetime_ceiling' ({self.token_lifetime_ceiling:.0f} s)"
+                f"setting 'access_token_lifetime' ({self.access_token_lifetime:g} s) must be 1 s or more "
+                f"and not above 'token_lifetime_ceiling' ({self.token_lifetime_ceiling:g} s)"
             )
+
+
+def _check_issuer(issuer: str) -> None:
+    try:
+        parts = urlsplit(issuer)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise SettingInvalid(f"setting 'issuer' is no URL: {issuer!r}") from error
+    local = host in ("localhost", "127.0.0.1", "::1")
+    if not host or (parts.scheme != "https" and not (parts.scheme == "http" and local)):
+        raise SettingInvalid(f"setting 'issuer' must be an https URL, or http on loopback, not {issuer!r}")
+    if parts.query or parts.fragment or issuer.endswith("/"):
+        raise SettingInvalid(f"setting 'issuer' has no query, fragment or slash at its end: {issuer!r}")

@@ -4,10 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
-from urllib.parse import urlsplit
 
-from sqlalchemy import Float, cast, event, func, literal_column, make_url
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy import URL, Float, cast, event, func, literal_column, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.sql.elements import ColumnElement
@@ -31,16 +30,12 @@ class Database:
         """Prepare engines for ``url``; nothing is connected yet.
 
         Raises:
-            SettingInvalid: no such kind of store; the message holds no password.
+            SettingInvalid: it is no URL of a store; the message holds no password.
         """
-        kind = urlsplit(url).scheme
-        if kind not in _DRIVERS:
-            raise SettingInvalid(
-                f"setting 'store': {kind or url!r} is no kind of store; use sqlite:/// or postgresql://"
-            )
-        self.kind = kind
-        self.url = make_url(url).set(drivername=_DRIVERS[kind])
-        if kind == "sqlite":
+        parsed = _parsed(url)
+        self.kind = parsed.drivername
+        self.url = parsed.set(drivername=_DRIVERS[self.kind])
+        if self.kind == "sqlite":
             self._reader = _sqlite_engine(self.url, begin="BEGIN", connections=4)
             self._writer = _sqlite_engine(self.url, begin="BEGIN IMMEDIATE", connections=1)
         else:
@@ -94,6 +89,20 @@ class Database:
         """Close all connections."""
         await self._writer.dispose()
         await self._reader.dispose()
+
+
+def _parsed(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):  # without its words: they may hold the password
+        raise SettingInvalid("setting 'store' is no URL; use sqlite:///file or postgresql://…") from None
+    if parsed.drivername not in _DRIVERS:
+        raise SettingInvalid(
+            f"setting 'store': {parsed.drivername!r} is no kind of store; use sqlite:///file or postgresql://…"
+        )
+    if parsed.drivername == "sqlite" and parsed.database in (None, "", ":memory:"):
+        raise SettingInvalid("setting 'store' names no file: sqlite:///relative.db or sqlite:////absolute.db")
+    return parsed
 
 
 @asynccontextmanager
