@@ -11,6 +11,7 @@ import msgspec
 from sqlalchemy import Insert, RowMapping, delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
+from events import jose
 from issuer.errors import Conflict, NotFound
 from issuer.store.database import Database
 from issuer.store.schema import client_secrets, clients
@@ -19,6 +20,7 @@ from verifier_agent import Secret
 SECRET_BYTES: Final = 32
 SECRETS_AT_ONCE: Final = 2
 """The one in use and the one that replaces it."""
+MAX_NAME: Final = 256
 _CLIENT_ID: Final = re.compile(r"[A-Za-z0-9._~-]{1,128}")
 _SCOPE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,128}")
 """RFC 6749 section 3.3."""
@@ -53,8 +55,12 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
         for scope in self.scopes:
             if not _SCOPE.fullmatch(scope):
                 raise ValueError(f"{scope!r} is no scope: no spaces, quotes or backslashes (RFC 6749 section 3.3)")
-        if self.token_lifetime is not None and self.token_lifetime <= 0:
-            raise ValueError(f"token_lifetime must be above 0 s, not {self.token_lifetime}")
+        if len(self.name) > MAX_NAME:
+            raise ValueError(f"name has {len(self.name)} characters; at most {MAX_NAME} are kept")
+        if self.token_lifetime is not None and not 1 <= self.token_lifetime < float("inf"):
+            raise ValueError(f"token_lifetime must be 1 s or more, not {self.token_lifetime}")
+        if self.token_alg is not None and self.token_alg not in jose.ALGORITHMS:
+            raise ValueError(f"token_alg must be one of {', '.join(jose.ALGORITHMS)}, not {self.token_alg!r}")
 
 
 class ClientStore:
