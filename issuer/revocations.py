@@ -195,9 +195,12 @@ def parse_id(identifier: str) -> int:
     """
     incarnation, _, number = identifier.partition(".")
     try:
-        return pack(int(incarnation), int(number))
+        seq = pack(int(incarnation), int(number))
+        if format_seq(seq) != identifier:  # int() takes signs, spaces, underscores and the digits of every script
+            raise ValueError("an id is written in one way")
     except ValueError as error:
-        raise NotFound(f"there is no revocation {identifier!r}; an id looks like 1.42") from error
+        raise NotFound(f"there is no revocation {identifier[:64]!r}; an id looks like 1.42") from error
+    return seq
 
 
 def _checked(text: str, name: str, limit: int) -> str:

@@ -1,7 +1,8 @@
 """Who may use the admin API: tokens of ours, for our own audience, with the scope that a call needs."""
 
+import re
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 from aiohttp import web
@@ -17,6 +18,9 @@ READ: Final = "tocsin:read"
 REVOKE: Final = "tocsin:revoke"
 KEYS: Final = "tocsin:keys"
 SCOPES: Final = (READ, REVOKE, KEYS)
+
+_WAIT: Final = re.compile(r"\s*wait\s*=\s*\"?([0-9]+)\"?\s*(?:;.*)?", re.IGNORECASE)
+_NUMBER: Final = re.compile(r"[0-9]{1,9}")
 
 ACTOR = web.RequestKey("actor", str)
 """Who calls, for the audit trail."""
@@ -66,10 +70,9 @@ async def read_body(request: web.Request, kind: type[BodyT]) -> BodyT:
 
 def wait_seconds(request: web.Request) -> float:
     """How long the caller is ready to wait, by ``Prefer: wait=n`` (RFC 7240 section 4.3); at most 30, 0 by default."""
-    for preference in request.headers.get("Prefer", "").split(","):
-        name, _, value = preference.strip().partition("=")
-        if name.lower() == "wait" and value.isdigit():
-            return min(float(value), 30.0)
+    for preference in ",".join(request.headers.getall("Prefer", [])).split(","):
+        if found := _WAIT.fullmatch(preference):
+            return min(float(found[1]), 30.0)
     return 0.0
 
 
@@ -79,7 +82,7 @@ def query_number(request: web.Request, name: str, default: int, *, most: int) ->
     Raises:
         OAuthError: ``invalid_request``.
     """
-    text: Any = request.query.get(name, str(default))
-    if not text.isdecimal() or not 1 <= int(text) <= most:
+    text = request.query.get(name, str(default))
+    if not _NUMBER.fullmatch(text) or not 1 <= int(text) <= most:
         raise invalid_request(f"{name} must be a number from 1 to {most}")
     return int(text)
