@@ -4,6 +4,7 @@ import asyncio
 import logging
 import secrets
 import signal
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
@@ -13,6 +14,7 @@ from aiohttp import web
 from events import EventKey, EventOpener, EventSigner, IssuerTrust, LogError
 from events.log import EventLog, Retention, open_log
 from issuer.clients import ClientStore
+from issuer.endpoints.metrics import ANSWERS, counted
 from issuer.endpoints.middleware import errors, request_ids
 from issuer.endpoints.routes import add_routes
 from issuer.endpoints.services import SERVICES, Services
@@ -100,7 +102,8 @@ async def initialise(settings: IssuerSettings) -> IssuerTrust:
 
 def create_app(settings: IssuerSettings, clock: Clock | None = None) -> web.Application:
     """The HTTP application; its services start and stop with it."""
-    app = web.Application(middlewares=[request_ids, errors], client_max_size=MAX_BODY_BYTES)
+    app = web.Application(middlewares=[request_ids, counted, errors], client_max_size=MAX_BODY_BYTES)
+    app[ANSWERS] = Counter()
     add_routes(app)
 
     async def services(app: web.Application) -> AsyncIterator[None]:

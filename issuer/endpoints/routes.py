@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from issuer.endpoints import admin_keys, admin_revocations, health, introspection, metadata, revocation, token
+from issuer.endpoints import admin_keys, admin_revocations, health, introspection, metadata, metrics, revocation, token
 
 
 def add_routes(app: web.Application) -> None:
@@ -23,5 +23,6 @@ def add_routes(app: web.Application) -> None:
             web.post("/admin/v1/keys/{kid}/revoke", admin_keys.revoke),
             web.get("/livez", health.livez),
             web.get("/readyz", health.readyz),
+            web.get("/metrics", metrics.metrics),
         ]
     )

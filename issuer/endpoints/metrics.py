@@ -1,0 +1,71 @@
+"""``GET /metrics``: what the issuer counts and knows, for Prometheus."""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Final
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector, CollectorRegistry
+
+from events.streams import SEQUENCED
+from issuer.endpoints.services import SERVICES
+from issuer.outbox.relay import RelayState
+
+ANSWERS: Final = web.AppKey("answers", Counter[tuple[str, int]])
+
+
+@web.middleware
+async def counted(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Count every answer by its route, not its address: a metric must not grow with what callers make up."""
+    response = await handler(request)
+    resource = request.match_info.route.resource
+    request.app[ANSWERS][resource.canonical if resource is not None else "unknown", response.status] += 1
+    return response
+
+
+async def metrics(request: web.Request) -> web.Response:
+    """The metrics of this process."""
+    registry = CollectorRegistry()
+    registry.register(await _IssuerMetrics.read(request.app))
+    return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+class _IssuerMetrics(Collector):
+    """A snapshot: what has to be awaited has been read before."""
+
+    def __init__(self, app: web.Application, published: dict[str, int]) -> None:
+        self._app = app
+        self._published = published
+
+    @classmethod
+    async def read(cls, app: web.Application) -> "_IssuerMetrics":
+        relay = app[SERVICES].relay
+        return cls(app, {str(stream): await relay.published(stream) for stream in SEQUENCED})
+
+    def collect(self) -> Iterator[Metric]:
+        """See ``Collector.collect``."""
+        services = self._app[SERVICES]
+        state = services.own_agent.verifier.state
+        answers = CounterMetricFamily("tocsin_http_answers", "Answers, by route and status", labels=["route", "status"])
+        for (route, status), count in self._app[ANSWERS].items():
+            answers.add_metric([route, str(status)], count)
+        yield answers
+        decided = GaugeMetricFamily("tocsin_stream_decided", "Newest seq known to this process", labels=["stream"])
+        published = GaugeMetricFamily("tocsin_stream_published", "Newest seq in the event log", labels=["stream"])
+        for stream, sequence in state.sequences.items():
+            decided.add_metric([stream], sequence.contiguous())
+            published.add_metric([stream], self._published[stream])
+        yield decided
+        yield published
+        relay = GaugeMetricFamily("tocsin_relay_state", "1 for the state of this process's relay", labels=["state"])
+        for name in RelayState:
+            relay.add_metric([name], services.relay.state is name)
+        yield relay
+        revocations = GaugeMetricFamily("tocsin_revocations", "Revocations in force", labels=["kind"])
+        revocations.add_metric(["selector"], state.revocations.selectors)
+        revocations.add_metric(["digest"], state.revocations.digests)
+        yield revocations
