@@ -13,6 +13,7 @@ from typing import Self
 import msgspec
 
 from events import IssuerTrust
+from events.errors import LogMisconfigured
 from events.log import EventLog, open_log
 from verifier_agent.claims import Claims
 from verifier_agent.clocks import Clock, SystemClock
@@ -78,18 +79,18 @@ class Agent:
             clock: the machine's by default.
 
         Raises:
-            SettingInvalid: the trust file cannot be used.
+            SettingInvalid: the trust file cannot be used, or there is no log of that name.
         """
         try:
             trust = IssuerTrust.load(settings.trust)
             self.verifier = Verifier(trust, settings.policy())
         except (OSError, ValueError) as error:
             raise SettingInvalid(f"setting 'trust': {error}") from error
+        if open_event_log is None:
+            open_event_log = _opening(settings.log)
         self._settings = settings
         self._clock = clock or SystemClock()
-        self._follower = LogFollower(
-            self.verifier, open_event_log or (lambda: open_log(settings.log)), self._clock, self._on_applied
-        )
+        self._follower = LogFollower(self.verifier, open_event_log, self._clock, self._on_applied)
         self._task: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
 
@@ -99,7 +100,12 @@ class Agent:
         Past that the agent is there all the same: it says ``VerificationUnavailable`` until it knows enough.
         """
         self._task = asyncio.create_task(self._follower.run(), name="tocsin-agent")
-        if not await self.ready(self._settings.start_timeout):
+        try:
+            ready = await self.ready(self._settings.start_timeout)
+        except BaseException:  # cancelled: nobody will call __aexit__
+            await self._stop()
+            raise
+        if not ready:
             state = self.verifier.state
             log.warning("agent_not_ready", extra={"issuer": state.issuer, "holes": len(state.holes())})
         return self
@@ -107,10 +113,7 @@ class Agent:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.wait([task])
+        await self._stop()
 
     def verify(self, token: str, *, audience: str | None = UNSET, scope: str | None = None) -> Claims:
         """The claims of a good token; from memory, without waiting for anything. See ``Verifier.verify``.
@@ -171,6 +174,21 @@ class Agent:
             log_failures=self._follower.failures,
         )
 
+    async def _stop(self) -> None:
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+
     def _on_applied(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
+
+
+def _opening(url: str) -> Callable[[], EventLog]:
+    """What opens the log at ``url``, once for each connection."""
+    try:
+        open_log(url)  # connects nothing; a URL that cannot be used is told before anything starts
+    except LogMisconfigured as error:
+        raise SettingInvalid(f"setting 'log': {error}") from error
+    return lambda: open_log(url)

@@ -47,23 +47,34 @@ class LogFollower:
         self._clock = clock
         self._applied = applied
         self._positions: dict[Stream, int | None] = {}
+        self._backoff = FIRST_BACKOFF
 
     async def run(self) -> None:
         """Follow until cancelled."""
-        backoff = FIRST_BACKOFF
         while True:
-            event_log = self._open_log()
             try:
-                self._positions = await _start_of(event_log)
-                await self._follow(event_log)
-                backoff = FIRST_BACKOFF
+                await self._follow_one()
             except LogError as error:
-                self.failures += 1
-                log.warning("event_log_unreadable", extra={"error": str(error), "retry_seconds": round(backoff, 1)})
-                await asyncio.sleep(backoff * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
-                backoff = min(2 * backoff, LAST_BACKOFF)
-            finally:
-                await event_log.close()
+                log.warning("event_log_unreadable", extra={"error": str(error), "retry_seconds": self._backoff})
+                await self._back_off()
+            except Exception:
+                # A client library's fault must not end the agent, who would keep what it knows and never hear more.
+                log.exception("event_log_failed", extra={"retry_seconds": self._backoff})
+                await self._back_off()
+
+    async def _back_off(self) -> None:
+        self.failures += 1
+        pause, self._backoff = self._backoff, min(2 * self._backoff, LAST_BACKOFF)
+        await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
+
+    async def _follow_one(self) -> None:
+        """Open a log and read it until it fails or falls silent."""
+        event_log = self._open_log()
+        try:
+            self._positions = await _start_of(event_log)
+            await self._follow(event_log)
+        finally:
+            await event_log.close()
 
     async def _follow(self, event_log: EventLog) -> None:
         """Read on until the log fails or falls silent."""
@@ -72,11 +83,13 @@ class LogFollower:
             try:
                 entries = await event_log.read(self._positions, wait=READ_SECONDS)
             except PositionLost as lost:
+                if self._positions[Stream(lost.stream)] is None:
+                    raise  # it is at its start already
                 log.warning("event_log_position_lost", extra={"stream": lost.stream, "position": lost.position})
                 self._positions[Stream(lost.stream)] = None
                 continue
             if entries:
-                heard = self._clock.boot()
+                heard, self._backoff = self._clock.boot(), FIRST_BACKOFF
                 await self._apply(entries)
         log.warning("event_log_silent", extra={"seconds": SILENCE_SECONDS})
 
