@@ -120,7 +120,7 @@ def test_a_selector_that_cannot_mean_anything_is_refused_with_the_claim_and_the_
 
 
 def test_a_selector_at_the_limits_is_allowed() -> None:
-    claims = {f"{n}".ljust(MAX_NAME, "-"): "x" * MAX_VALUE for n in range(MAX_CLAIMS)}
+    claims: dict[str, str | int | bool] = {f"{n}".ljust(MAX_NAME, "-"): "x" * MAX_VALUE for n in range(MAX_CLAIMS)}
 
     assert Selector(claims=claims).matches(claims)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from events import KeyState, Selector, Stream
+from events import KeyState, Revoke, Selector, Stream
 from tests.simulator import HOUR, IssuerSimulator, Listener, signing_key
 from verifier_agent import RejectionCode, SnapshotInvalid
 
@@ -124,7 +124,7 @@ def test_a_restored_state_still_refuses_an_older_heartbeat(issuer: IssuerSimulat
 def test_two_events_with_one_seq_are_noticed_across_a_restart(issuer: IssuerSimulator) -> None:
     event = issuer.revoke(Selector.of(sub="alice"))
     listener = restored(issuer, Listener.caught_up(issuer).verifier.snapshot())
-    other = issuer.sign(Stream.REVOCATIONS, event.seq, event.record.__class__(selector=Selector(), expires_at=0))
+    other = issuer.sign(Stream.REVOCATIONS, event.seq, Revoke(selector=Selector(), expires_at=0))
 
     assert listener.hear(other) == ["forked"]
 
