@@ -56,8 +56,9 @@ class AdminClient:
         return await self._send(method, path, headers=sent, data=None if body is None else msgspec.json.encode(body))
 
     async def _authenticate(self) -> str:
-        who = aiohttp.BasicAuth(self._credentials.client_id, self._credentials.client_secret)
-        answer = await self._send("POST", "/oauth2/token", data={"grant_type": "client_credentials"}, auth=who)
+        who = aiohttp.encode_basic_auth(self._credentials.client_id, self._credentials.client_secret)
+        form = {"grant_type": "client_credentials"}
+        answer = await self._send("POST", "/oauth2/token", data=form, headers={"Authorization": who})
         token: str = answer["access_token"]
         return token
 

@@ -121,9 +121,9 @@ async def fetch_token(session: aiohttp.ClientSession, issuer: str, client: Crede
     Raises:
         CommandFailed: the issuer refuses.
     """
-    who = aiohttp.BasicAuth(client.client_id, client.client_secret)
+    who = {"Authorization": aiohttp.encode_basic_auth(client.client_id, client.client_secret)}
     form = {"grant_type": "client_credentials"}
-    async with session.post(f"{issuer}/oauth2/token", data=form, auth=who) as response:
+    async with session.post(f"{issuer}/oauth2/token", data=form, headers=who) as response:
         answer: dict[str, Any] = msgspec.json.decode(await response.read())
     if "access_token" not in answer:
         raise CommandFailed(f"no token for {client.client_id}: {answer.get('error_description')}")
