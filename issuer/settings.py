@@ -37,9 +37,9 @@ class IssuerSettings(msgspec.Struct, frozen=True, kw_only=True):
     port: int = 8080
     audience: str = "default"
     signing_algorithms: tuple[Algorithm, ...] = ("ES256",)
-    access_token_lifetime: Seconds = Seconds(900)
-    token_lifetime_ceiling: Seconds = Seconds(86_400)
-    skew: Seconds = Seconds(5)
+    access_token_lifetime: Seconds = 900
+    token_lifetime_ceiling: Seconds = 86_400
+    skew: Seconds = 5
     migrate: bool = True
 
     def __post_init__(self) -> None:

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import aiohttp
 
+from events.log import Retention, prepare_log
 from issuer.clients import Client, ClientStore
 from issuer.settings import IssuerSettings
 from issuer.store.database import Database
@@ -103,6 +104,8 @@ async def stage(folder: Path, output: Output, *, agents: int, log: str | None) -
         CommandFailed: a process does not start.
     """
     workspace = Workspace(folder)
+    if log is not None:
+        await prepare_log(log, Retention())
     await workspace.set_up("http://127.0.0.1:0", host="127.0.0.1", port=0, sidecar_port=0, store=None, log=log)
     clients = await _register(workspace)
     program = ["tocsin", "--config", str(workspace.config)]

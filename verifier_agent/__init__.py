@@ -6,7 +6,7 @@ Importing this package loads no web framework, database or broker client; those 
 from events import IssuerTrust
 from verifier_agent.agent import Agent, AgentReport
 from verifier_agent.claims import Claims
-from verifier_agent.configuration import Seconds, Secret, Sources
+from verifier_agent.configuration import Seconds, Secret, Sources, parse_seconds
 from verifier_agent.errors import (
     RejectionCode,
     SettingInvalid,
@@ -39,4 +39,5 @@ __all__ = [
     "VerificationPolicy",
     "VerificationUnavailable",
     "Verifier",
+    "parse_seconds",
 ]

@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 
@@ -43,25 +43,25 @@ class Secret:
         return hash(self._value)
 
 
-class Seconds(float):
-    """A length of time. Settings write it as ``900``, ``"15m"``, ``"1.5h"`` or ``"250ms"``; never negative."""
+Seconds = Annotated[float, msgspec.Meta(ge=0, extra={"unit": "seconds"})]
+"""A length of time. Settings write it as ``900``, ``"15m"``, ``"1.5h"`` or ``"250ms"``; never negative."""
 
-    @classmethod
-    def parse(cls, value: object) -> "Seconds":
-        """The seconds that ``value`` says.
 
-        Raises:
-            ValueError: it is no length of time.
-        """
-        if isinstance(value, str) and (found := _DURATION.fullmatch(value.strip())):
-            return cls(float(found[1]) * _UNITS[found[2]])
-        try:
-            seconds = float(value)  # type: ignore[arg-type]
-        except (TypeError, ValueError):
-            seconds = -1.0
-        if isinstance(value, bool) or not 0 <= seconds < float("inf"):
-            raise ValueError(f"{value!r} is no length of time; write seconds, or a number with ms, s, m, h or d")
-        return cls(seconds)
+def parse_seconds(value: object) -> float:
+    """The seconds that a setting says.
+
+    Raises:
+        ValueError: it is no length of time.
+    """
+    if isinstance(value, str) and (found := _DURATION.fullmatch(value.strip())):
+        return float(found[1]) * _UNITS[found[2]]
+    try:
+        seconds = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        seconds = -1.0
+    if isinstance(value, bool) or not 0 <= seconds < float("inf"):
+        raise ValueError(f"{value!r} is no length of time; write seconds, or a number with ms, s, m, h or d")
+    return seconds
 
 
 @dataclass(frozen=True)
@@ -142,6 +142,8 @@ class Sources:
         if from_text and _is_list(field.type):
             value = [part.strip() for part in str(value).split(",") if part.strip()]
         try:
+            if field.type == Seconds:
+                return parse_seconds(value)
             return msgspec.convert(value, field.type, strict=not from_text, dec_hook=_custom)
         except (msgspec.ValidationError, ValueError) as error:
             shown = "" if "secret" in field.name else f" {value!r}"
@@ -153,8 +155,6 @@ def _is_list(kind: Any) -> bool:
 
 
 def _custom(kind: type, value: Any) -> Any:
-    if kind is Seconds:
-        return Seconds.parse(value)
     if kind is Path:
         return Path(str(value)).expanduser()
     if kind is Secret:

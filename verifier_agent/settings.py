@@ -26,11 +26,11 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     log: str
     trust: Path
     audience: str | None = None
-    skew: Seconds = Seconds(5)
-    max_staleness: Seconds = Seconds(900)
+    skew: Seconds = 5
+    max_staleness: Seconds = 900
     on_stale: OnStale = OnStale.DENY
     cache_size: int = 10_000
-    start_timeout: Seconds = Seconds(10)
+    start_timeout: Seconds = 10
 
     def __post_init__(self) -> None:
         if self.cache_size < 0:

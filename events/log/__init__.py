@@ -6,7 +6,9 @@ from events.errors import LogMisconfigured
 from events.log.protocol import Entry, EventLog
 from events.log.retention import Retention
 
-__all__ = ["Entry", "EventLog", "Retention", "open_log"]
+__all__ = ["Entry", "EventLog", "Retention", "open_log", "prepare_log"]
+
+_NEEDS_KAFKA = "kafka:// needs the extra: pip install 'tocsin[kafka]'"
 
 
 def open_log(url: str, retention: Retention | None = None) -> EventLog:
@@ -34,7 +36,25 @@ def open_log(url: str, retention: Retention | None = None) -> EventLog:
         try:
             from events.log.kafka import KafkaLog
         except ImportError as error:
-            raise LogMisconfigured("kafka:// needs the extra: pip install 'tocsin[kafka]'") from error
+            raise LogMisconfigured(_NEEDS_KAFKA) from error
 
         return KafkaLog.at(url, retention)
     raise LogMisconfigured(f"no event log has the scheme {scheme!r}; there are memory:, sqlite:/// and kafka://")
+
+
+async def prepare_log(url: str, retention: Retention) -> list[str]:
+    """Make what a log needs before its first use, and name what was made: Kafka's topics; other logs need nothing.
+
+    Raises:
+        LogMisconfigured: as ``open_log``, or the broker refuses.
+        LogUnavailable: it cannot be reached.
+    """
+    if urlsplit(url).scheme != "kafka":
+        return []
+    try:
+        from events.log.kafka import KafkaSettings
+        from events.log.kafka_topics import KafkaTopics
+    except ImportError as error:
+        raise LogMisconfigured(_NEEDS_KAFKA) from error
+
+    return await KafkaTopics(KafkaSettings.parse(url), retention).create()

@@ -14,7 +14,7 @@ from events.errors import LogMisconfigured
 from events.log import Entry
 from events.log.memory import MemoryLog
 from tests.simulator import AUDIENCE, IssuerSimulator, publish, signing_key
-from verifier_agent import Agent, AgentSettings, RejectionCode, Seconds, SettingInvalid, TokenRejected
+from verifier_agent import Agent, AgentSettings, RejectionCode, SettingInvalid, TokenRejected
 
 SOON = 20.0
 """Seconds within which what is expected happens; none of it takes that long."""
@@ -85,7 +85,7 @@ def event_log(issuer: IssuerSimulator) -> FailingLog:
 def settings(issuer: IssuerSimulator, tmp_path: Path) -> AgentSettings:
     """Settings that do not wait at start for what may not come."""
     issuer.trust.save(tmp_path / "trust.json")
-    return AgentSettings(log="memory:", trust=tmp_path / "trust.json", audience=AUDIENCE, start_timeout=Seconds(SOON))
+    return AgentSettings(log="memory:", trust=tmp_path / "trust.json", audience=AUDIENCE, start_timeout=SOON)
 
 
 @pytest.fixture
@@ -163,7 +163,7 @@ async def test_of_the_heartbeats_only_the_newest_is_read_at_start(
 async def test_an_agent_that_is_not_ready_in_time_is_there_all_the_same(
     issuer: IssuerSimulator, event_log: FailingLog, settings: AgentSettings, caplog: pytest.LogCaptureFixture
 ) -> None:
-    settings = AgentSettings(log="memory:", trust=settings.trust, audience=AUDIENCE, start_timeout=Seconds(0))
+    settings = AgentSettings(log="memory:", trust=settings.trust, audience=AUDIENCE, start_timeout=0)
 
     async with agent_on(event_log, settings) as agent:
         assert "agent_not_ready" in caplog.messages

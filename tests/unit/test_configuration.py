@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from verifier_agent import AgentSettings, OnStale, Seconds, Secret, SettingInvalid, Sources
+from verifier_agent import AgentSettings, OnStale, Seconds, Secret, SettingInvalid, Sources, parse_seconds
 
 NAMES = set(AgentSettings.__struct_fields__)
 LEAST = {"log": "memory:", "trust": "trust.json"}
@@ -20,7 +20,7 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
     name: str = "default"
     number: int = 1
     flag: bool = False
-    pause: Seconds = Seconds(1)
+    pause: Seconds = 1
     hosts: tuple[str, ...] = ()
     folder: Path = Path()
     client_secret: Secret = Secret("")
@@ -52,7 +52,7 @@ def sources(environ: dict[str, str] | None = None, file: dict[str, Any] | None =
     ],
 )
 def test_a_length_of_time_is_seconds_or_has_a_unit(written: object, seconds: float) -> None:
-    assert Seconds.parse(written) == seconds
+    assert parse_seconds(written) == seconds
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_a_length_of_time_is_seconds_or_has_a_unit(written: object, seconds: flo
 )
 def test_what_is_no_length_of_time_is_refused(written: object) -> None:
     with pytest.raises(ValueError, match="is no length of time; write seconds, or a number with ms, s, m, h or d"):
-        Seconds.parse(written)
+        parse_seconds(written)
 
 
 # -- where a value comes from
@@ -98,7 +98,7 @@ def test_text_from_the_environment_becomes_what_the_setting_is() -> None:
         name="7",
         number=7,
         flag=True,
-        pause=Seconds(900),
+        pause=900,
         hosts=("a:1", "b:2"),
         folder=Path("~/x").expanduser(),
         client_secret=Secret("hunter2"),
@@ -110,7 +110,7 @@ def test_values_in_a_file_have_their_own_types() -> None:
     file = {"number": 7, "flag": True, "pause": "250ms", "hosts": ["a:1", "b:2"], "folder": "x"}
 
     assert sources(file=file).read(Program) == Program(
-        number=7, flag=True, pause=Seconds(0.25), hosts=("a:1", "b:2"), folder=Path("x")
+        number=7, flag=True, pause=0.25, hosts=("a:1", "b:2"), folder=Path("x")
     )
 
 

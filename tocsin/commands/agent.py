@@ -5,7 +5,7 @@ import click
 from tocsin import logs, serving
 from tocsin.command import Context, json_option
 from tocsin.settings import LogSettings
-from verifier_agent import AgentSettings
+from verifier_agent import Agent, AgentSettings
 from verifier_agent.sidecar import SidecarSettings
 from verifier_agent.sidecar.app import create_app
 
@@ -26,6 +26,6 @@ def command(context: Context, port: int | None) -> None:
 
     serving.run(
         lambda: serving.serve(
-            create_app(settings), sidecar.sidecar_host, sidecar.sidecar_port if port is None else port, started
+            create_app(Agent(settings)), sidecar.sidecar_host, sidecar.sidecar_port if port is None else port, started
         )
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from events.log import Retention, prepare_log
 from tocsin.command import Context, json_option
 from tocsin.delivery import DeliveryResult, Spread, measure, workers
 from tocsin.processes import Program
@@ -66,6 +67,8 @@ async def _delivery(
     folder: Path, log: str | None, store: str | None, agents: int, processes: int, rounds: int
 ) -> DeliveryResult:
     workspace = Workspace(folder)
+    if log is not None:
+        await prepare_log(log, Retention())
     await workspace.set_up("http://127.0.0.1:0", host="127.0.0.1", port=0, sidecar_port=0, store=store, log=log)
     issuer = Program("issuer", ["tocsin", "--config", str(workspace.config), "issuer", "--json"], folder)
     async with issuer, workers(workspace.config, folder, agents=agents, processes=processes) as programs:

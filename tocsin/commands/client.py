@@ -13,7 +13,7 @@ from issuer.store.database import Database
 from issuer.store.migration import check_version
 from tocsin.command import Context, json_option
 from tocsin.errors import WRONG_USE, CommandFailed
-from verifier_agent import Seconds
+from verifier_agent import parse_seconds
 
 T = TypeVar("T")
 
@@ -51,7 +51,7 @@ def add(
             grants=grants or ("client_credentials",),
             scopes=scopes,
             audiences=audiences,
-            token_lifetime=None if token_lifetime is None else float(Seconds.parse(token_lifetime)),
+            token_lifetime=None if token_lifetime is None else parse_seconds(token_lifetime),
             token_alg=token_alg,
         )
     except ValueError as error:

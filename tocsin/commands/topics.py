@@ -4,7 +4,7 @@ import asyncio
 
 import click
 
-from events.log import Retention, open_log
+from events.log import Retention, open_log, prepare_log
 from issuer.settings import IssuerSettings
 from tocsin.command import Context, json_option
 from tocsin.errors import CommandFailed
@@ -21,7 +21,7 @@ def command() -> None:
 def create(context: Context) -> None:
     """Create the topics that are missing, with the settings that they need."""
     settings: IssuerSettings = context.read(IssuerSettings)
-    created = asyncio.run(_create(settings))
+    created = asyncio.run(prepare_log(settings.log, _retention(settings)))
     context.output.answer({"created": created})
     context.output.line("created " + ", ".join(created) if created else "nothing to create")
 
@@ -43,15 +43,6 @@ def check(context: Context) -> None:
 
 def _retention(settings: IssuerSettings) -> Retention:
     return Retention.covering(settings.token_lifetime_ceiling, settings.skew)
-
-
-async def _create(settings: IssuerSettings) -> list[str]:
-    if not settings.log.startswith("kafka:"):
-        return []
-    from events.log.kafka import KafkaSettings  # noqa: PLC0415 - an extra
-    from events.log.kafka_topics import KafkaTopics  # noqa: PLC0415
-
-    return await KafkaTopics(KafkaSettings.parse(settings.log), _retention(settings)).create()
 
 
 async def _check(settings: IssuerSettings) -> list[str]:

@@ -9,7 +9,6 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from verifier_agent.agent import Agent
 from verifier_agent.errors import TokenRejected, VerificationUnavailable
-from verifier_agent.settings import AgentSettings
 from verifier_agent.sidecar.metrics import AgentMetrics
 from verifier_agent.verifier import UNSET
 
@@ -21,18 +20,14 @@ FRESHNESS: Final = "Tocsin-Freshness"
 _NO_STORE: Final = {"Cache-Control": "no-store"}
 
 
-def create_app(settings: AgentSettings) -> web.Application:
-    """The application; its agent starts and stops with it.
-
-    Raises:
-        SettingInvalid: a setting cannot be used.
-    """
+def create_app(agent: Agent) -> web.Application:
+    """The application; the agent starts and stops with it."""
     app = web.Application(client_max_size=16 * 1024)
-    app[AGENT] = Agent(settings)
-    app[METRICS] = AgentMetrics(app[AGENT])
+    app[AGENT] = agent
+    app[METRICS] = AgentMetrics(agent)
 
-    async def running(app: web.Application) -> AsyncIterator[None]:
-        async with app[AGENT]:
+    async def running(_app: web.Application) -> AsyncIterator[None]:
+        async with agent:
             yield
 
     app.cleanup_ctx.append(running)

@@ -1,0 +1,264 @@
+"""The command line as an operator types it, against an issuer and a sidecar that run as processes."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tocsin.delivery import fetch_token
+from tocsin.processes import Program
+from tocsin.settings import Credentials
+from tocsin.workspace import Workspace, read_credentials
+
+
+class Ran:
+    """A command that has ended."""
+
+    def __init__(self, done: subprocess.CompletedProcess[str]) -> None:
+        self.code = done.returncode
+        self.out = done.stdout
+        self.err = done.stderr
+
+    def json(self) -> Any:
+        """Its answer."""
+        assert self.code == 0, self.err
+        return json.loads(self.out)
+
+
+@dataclass
+class Shell:
+    """A folder to type commands in."""
+
+    folder: Path
+
+    def tocsin(self, *arguments: str, **environ: str) -> Ran:
+        """Run one command to its end."""
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("TOCSIN_")}
+        return Ran(
+            subprocess.run(
+                [sys.executable, "-m", "tocsin", *arguments],
+                cwd=self.folder,
+                env={**inherited, **environ},
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+        )
+
+
+@dataclass
+class Installation(Shell):
+    """The same with an issuer and a sidecar running."""
+
+    issuer: str
+    sidecar: str
+
+    async def status(self, token: str) -> int:
+        """What the sidecar answers to the token."""
+        headers = {"Authorization": f"Bearer {token}"}
+        async with aiohttp.ClientSession() as session, session.get(f"{self.sidecar}/verify", headers=headers) as answer:
+            return answer.status
+
+    async def becomes(self, status: int, token: str) -> bool:
+        """Whether the sidecar comes to answer so within ten seconds."""
+        for _ in range(200):
+            if await self.status(token) == status:
+                return True
+            await asyncio.sleep(0.05)
+        return False
+
+    async def token(self, client: Credentials | None = None) -> str:
+        """A token of the demo client, or of another."""
+        credentials = client or read_credentials(self.folder / ".tocsin" / "demo-client.json")
+        async with aiohttp.ClientSession() as session:
+            return await fetch_token(session, self.issuer, credentials)
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    """An empty folder."""
+    return Shell(tmp_path)
+
+
+@pytest.fixture
+async def installation(tmp_path: Path) -> AsyncIterator[Installation]:
+    """What `tocsin init`, `tocsin issuer` and `tocsin agent` make of a folder."""
+    workspace = Workspace(tmp_path / ".tocsin")
+    await workspace.set_up("http://127.0.0.1:0", host="127.0.0.1", port=0, sidecar_port=0, store=None, log=None)
+    program = ["tocsin", "--config", str(workspace.config)]
+    async with (
+        Program("issuer", [*program, "issuer", "--json"], tmp_path) as issuer,
+        Program("agent", [*program, "agent", "--json"], tmp_path) as agent,
+    ):
+        url = f"http://127.0.0.1:{issuer.announcement['port']}"
+        # The operator's commands find the issuer by its URL; it has taken a free port.
+        config = workspace.config.read_text().replace('issuer = "http://127.0.0.1:0"', f'issuer = "{url}"')
+        workspace.config.write_text(config)
+        yield Installation(tmp_path, url, f"http://127.0.0.1:{agent.announcement['port']}")
+
+
+def test_init_makes_a_folder_whose_secrets_only_its_owner_reads_and_can_be_repeated(shell: Shell) -> None:
+    first = shell.tocsin("init", "--json").json()
+    secrets = {name: (shell.folder / ".tocsin" / name).read_bytes() for name in ("kek", "operator.json", "trust.json")}
+
+    assert shell.tocsin("init").code == 0
+
+    assert len(first["files"]) == 5
+    assert secrets == {name: (shell.folder / ".tocsin" / name).read_bytes() for name in secrets}
+    for name in ("kek", "operator.json", "demo-client.json"):
+        assert (shell.folder / ".tocsin" / name).stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_client_is_revoked_listed_and_lifted(installation: Installation) -> None:
+    token = await installation.token()
+    assert await installation.status(token) == 200
+
+    revoked = installation.tocsin("revoke", "--client", "demo", "--reason", "leaked", "--json").json()
+    assert revoked["published"] is True
+    assert await installation.becomes(401, token)
+
+    listed = installation.tocsin("revocations", "--json").json()["revocations"]
+    assert [(found["id"], found["reason"]) for found in listed] == [(revoked["id"], "leaked")]
+    assert "client_id=demo" in installation.tocsin("revocations").out
+
+    assert installation.tocsin("lift", revoked["id"], "--reason", "the wrong one").code == 0
+    assert await installation.becomes(200, token)
+    again = installation.tocsin("lift", revoked["id"], "--reason", "twice", "--json")
+    assert (again.code, json.loads(again.err)["error"]) == (1, "conflict")
+
+
+@pytest.mark.parametrize(
+    "way", [["--sub", "demo"], ["--claim", "client_id=demo", "--claim", "scope=demo:read"], ["--everything", "--yes"]]
+)
+async def test_each_way_to_choose_tokens_reaches_the_sidecar(installation: Installation, way: list[str]) -> None:
+    token = await installation.token()
+
+    assert installation.tocsin("revoke", *way, "--reason", "test").code == 0
+
+    assert await installation.becomes(401, token)
+    assert await installation.becomes(200, await installation.token())
+
+
+async def test_a_single_token_is_revoked_by_its_text_and_another_stays(installation: Installation) -> None:
+    token, other = await installation.token(), await installation.token()
+
+    assert installation.tocsin("revoke", "--token", token, "--reason", "pasted").code == 0
+
+    assert await installation.becomes(401, token)
+    assert await installation.status(other) == 200
+
+
+async def test_a_key_is_rotated_and_revoked(installation: Installation) -> None:
+    token = await installation.token()
+    keys = installation.tocsin("keys", "list", "--json").json()["keys"]
+    old = next(key["kid"] for key in keys if key["state"] == "active")
+
+    rotated = installation.tocsin("keys", "rotate", "--reason", "yearly", "--json").json()["keys"]
+    assert {key["kid"]: key["state"] for key in rotated}[old] == "retiring"
+    newer = await installation.token()
+    assert await installation.becomes(200, newer)
+    assert await installation.status(token) == 200
+
+    assert installation.tocsin("revoke", "--key", old, "--reason", "leaked").code == 0
+    assert await installation.becomes(401, token)
+    assert await installation.status(newer) == 200
+
+
+async def test_a_client_is_registered_and_given_further_secrets(installation: Installation) -> None:
+    added = installation.tocsin(
+        "client", "add", "shop", "--scope", "orders:read", "--token-lifetime", "2m", "--json"
+    ).json()
+    first = Credentials("shop", added["client_secret"])
+    await installation.token(first)
+
+    second = installation.tocsin("client", "rotate-secret", "shop", "--json").json()["client_secret"]
+    await installation.token(Credentials("shop", second))
+    await installation.token(first)  # the one before stays good until the next rotation
+
+    listed = installation.tocsin("client", "list", "--json").json()["clients"]
+    assert next(client for client in listed if client["client_id"] == "shop")["token_lifetime"] == 120
+    assert "secret" not in json.dumps(listed)
+    assert installation.tocsin("client", "add", "shop").code == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["revoke", "--reason", "x"], "choose exactly one"),
+        (["revoke", "--sub", "a", "--jti", "b", "--reason", "x"], "choose exactly one"),
+        (["revoke", "--sub", "a"], "--reason"),
+        (["revoke", "--claim", "novalue", "--reason", "x"], "NAME=VALUE"),
+        (["lift", "--reason", "x"], "REVOCATION"),
+        (["nosuch"], "nosuch"),
+        (["keys", "rotate", "--reason", "x", "--alg", "HS256"], "HS256"),
+    ],
+)
+def test_wrong_use_exits_with_2_and_says_what_is_wrong(shell: Shell, arguments: list[str], words: str) -> None:
+    ran = shell.tocsin(*arguments)
+
+    assert ran.code == 2
+    assert words in ran.err
+
+
+@pytest.mark.parametrize(
+    ("environ", "words"),
+    [
+        ({}, "setting 'issuer' is missing: set TOCSIN_ISSUER"),
+        (
+            {"TOCSIN_ISUER": "http://localhost"},
+            "'isuer' (from TOCSIN_ISUER); did you mean 'issuer'?",
+        ),
+        ({"TOCSIN_CONFIG": "nowhere.toml"}, "configuration file nowhere.toml"),
+        ({"TOCSIN_ISSUER": "http://127.0.0.1:1"}, "an operator is needed"),
+    ],
+)
+def test_a_wrong_setting_exits_with_2_and_names_it_and_its_source(
+    shell: Shell, environ: dict[str, str], words: str
+) -> None:
+    ran = shell.tocsin("keys", "list", **environ)
+
+    assert ran.code == 2
+    assert words in ran.err
+
+
+def test_an_issuer_that_cannot_be_reached_exits_with_1_and_keeps_the_secret_to_itself(shell: Shell) -> None:
+    environ = {
+        "TOCSIN_ISSUER": "http://127.0.0.1:1",
+        "TOCSIN_OPERATOR_ID": "operator",
+        "TOCSIN_OPERATOR_SECRET": "s3cr3t-of-the-operator",
+    }
+    ran = shell.tocsin("keys", "list", "--json", **environ)
+
+    assert (ran.code, json.loads(ran.err)["error"]) == (1, "unreachable")
+    assert "s3cr3t" not in ran.out + ran.err
+
+
+def test_everything_is_not_revoked_without_being_asked_twice(shell: Shell) -> None:
+    ran = shell.tocsin("revoke", "--everything", "--reason", "x", TOCSIN_ISSUER="http://127.0.0.1:1")
+
+    assert ran.code == 1
+    assert "Revoke every token" in ran.err + ran.out
+
+
+def test_topics_of_an_embedded_log_are_in_order_without_being_made(shell: Shell) -> None:
+    shell.tocsin("init")
+
+    assert shell.tocsin("topics", "create").out == "nothing to create\n"
+    assert shell.tocsin("topics", "check", "--json").json() == {"faults": []}
+
+
+def test_help_names_every_command(shell: Shell) -> None:
+    ran = shell.tocsin("--help")
+
+    assert ran.code == 0
+    for name in ("agent", "bench", "client", "demo", "init", "issuer", "keys", "lift", "revoke", "topics"):
+        assert f"  {name} " in ran.out
