@@ -1,8 +1,9 @@
 """The store: SQLite for one host, PostgreSQL for many replicas."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 from sqlalchemy import URL, Float, cast, event, func, literal_column, make_url
@@ -141,5 +142,12 @@ def _sqlite_engine(url: Any, *, begin: str, connections: int) -> AsyncEngine:
     @event.listens_for(engine.sync_engine, "begin")
     def _begun(connection: Any) -> None:
         connection.exec_driver_sql(begin)
+
+    @event.listens_for(engine.sync_engine, "invalidate")
+    def _invalidated(connection: Any, _record: Any, _error: Any) -> None:
+        # A cancelled statement may leave its cursor open, and SQLite keeps the locks of a closed connection until the
+        # last of its cursors is gone: nobody could write until then. It is thrown away, so nothing depends on success.
+        with suppress(SQLAlchemyError, sqlite3.Error):
+            connection.rollback()
 
     return engine
