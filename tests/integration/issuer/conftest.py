@@ -1,0 +1,38 @@
+"""An issuer for each test, on SQLite unless the test is marked ``on_every_store``."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.issuer_under_test import Installation, Replica, Store
+
+
+@pytest.fixture
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where the store is: a file, or an empty database on a real PostgreSQL."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        return f"sqlite:///{tmp_path}/store.db"
+    url: str = request.getfixturevalue("postgresql_url")
+    return url
+
+
+@pytest.fixture
+async def installation(tmp_path: Path, store_url: str) -> Installation:
+    """Keys, tables and two clients; nothing runs yet."""
+    return await Installation.create(tmp_path, store=store_url)
+
+
+@pytest.fixture
+async def issuer(installation: Installation) -> AsyncIterator[Replica]:
+    """The installation's issuer, running."""
+    async with installation.running() as replica:
+        yield replica
+
+
+@pytest.fixture
+async def store(store_url: str) -> AsyncIterator[Store]:
+    """A store with its outbox, and no issuer."""
+    created = await Store.create(store_url)
+    yield created
+    await created.database.close()
