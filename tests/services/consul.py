@@ -66,11 +66,14 @@ class Consul:
         return ConsulProgram(self._cache.path(CACHED_AS) / "consul")
 
     def work_ahead(self) -> str | None:
-        return None if self._cache.has(CACHED_AS) else "building it with Go, once, about 5 minutes"
+        if self._cache.has(CACHED_AS):
+            return None
+        _go()
+        return "building it with Go, once, about 5 minutes"
 
     def build(self) -> str:
         if not self._cache.has(CACHED_AS):
-            go = tool("go", purpose="which builds Consul", get_it="Go 1.20 or newer, https://go.dev/doc/install")
+            go = _go()
             self._cache.make(CACHED_AS, lambda folder: _build(folder, go))
         return f"{VERSION} in {self._cache.path(CACHED_AS)}"
 
@@ -91,6 +94,10 @@ class ConsulProgram:
         http, rpc, gossip = place.ports
         own = ["-client=127.0.0.1", f"-http-port={http}", f"-server-port={rpc}", f"-serf-lan-port={gossip}"]
         return Launch(command=[str(self._consul), *AGENT, *own, f"-data-dir={place.data}"])
+
+
+def _go() -> str:
+    return tool("go", purpose="which builds Consul", get_it="Go 1.20 or newer, https://go.dev/doc/install")
 
 
 def _build(folder: Path, go: str) -> None:

@@ -27,7 +27,7 @@ class GivenService:
         try:
             self._probe(self._address)
         except (NotReady, OSError) as error:
-            raise ServiceFailed(f"{self._variable}: {type(error).__name__}: {error}") from error
+            raise ServiceFailed(f"{self._variable}: {type(error).__name__}: {error}") from None
 
     def stop(self) -> NoReturn:
         self._refuse("stop")

@@ -80,13 +80,16 @@ class Kafka:
         return KafkaProgram(self._cache.path(CACHED_AS), _java())
 
     def work_ahead(self) -> str | None:
-        what = "fetching its jars with Maven (43 MB) and warming up, once, about half a minute"
-        return None if self._cache.has(CACHED_AS) else what
+        if self._cache.has(CACHED_AS):
+            return None
+        _java()
+        _maven()
+        return "fetching its jars with Maven (43 MB) and warming up, once, less than a minute"
 
     def build(self) -> str:
         java = _java()
         if not self._cache.has(CACHED_AS):
-            maven = tool("mvn", purpose="which fetches Kafka's jars", get_it="https://maven.apache.org/install.html")
+            maven = _maven()
             self._cache.make(CACHED_AS, lambda folder: _fetch(self, folder, maven, java))
         return f"{VERSION} in {self._cache.path(CACHED_AS)}"
 
@@ -152,6 +155,10 @@ def _java() -> str:
     if not version or int(version[1]) < LOWEST_JAVA:
         raise ServiceMissing(f"{java} is too old for Kafka {VERSION}: {said.splitlines()[0]} ({get_it})")
     return java
+
+
+def _maven() -> str:
+    return tool("mvn", purpose="which fetches Kafka's jars", get_it="Maven, https://maven.apache.org/install.html")
 
 
 def _fetch(kind: Kind, folder: Path, maven: str, java: str) -> None:

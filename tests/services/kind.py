@@ -54,7 +54,11 @@ class Kind(Protocol):
         ...
 
     def work_ahead(self) -> str | None:
-        """Say what `build` will have to do that takes long, None if there is nothing."""
+        """Say what `build` will have to do that takes long, None if there is nothing.
+
+        Raises:
+            ServiceMissing: as `build`.
+        """
         ...
 
     def build(self) -> str:
