@@ -89,7 +89,8 @@ class Workspace:
         trust.save(self.trust)
         made += await self._clients(settings)
         if not self.config.exists():
-            self.config.write_text(_toml(settings, folder, sidecar_port))
+            # Private: the store's URL may hold a password.
+            _write_private(self.config, _toml(settings, folder, sidecar_port).encode())
             made.append(self.config)
         return [*made, self.trust]
 
@@ -139,6 +140,6 @@ def _toml(settings: IssuerSettings, folder: Path, sidecar_port: int) -> str:
         "operator_file": str(folder / "operator.json"),
     }
     lines = [f"{name} = {msgspec.json.encode(value).decode()}" for name, value in values.items()]
-    return "# Written by `tocsin init`, for development. Each name is also TOCSIN_… in the environment.\n" + "\n".join(
-        [*lines, ""]
+    return "\n".join(
+        ["# Written by `tocsin init`, for development. Each name is also TOCSIN_… in the environment.", *lines]
     )
