@@ -89,7 +89,8 @@ class RevocationService:
 
     async def revoke_token(self, token: str, expires_at: float, *, reason: str, actor: str) -> Revocation:
         """Revoke one token; its ``exp`` in seconds since the epoch bounds how long that must be known."""
-        return await self._revoke_digest(token_digest(token), expires_at + self._margin, reason=reason, actor=actor)
+        forget_at = self._dead_everywhere(expires_at)
+        return await self._revoke_digest(token_digest(token), forget_at, reason=reason, actor=actor)
 
     async def revoke_jti(self, jti: str, *, reason: str, actor: str) -> Revocation:
         """Revoke the token with this identifier."""
@@ -144,13 +145,13 @@ class RevocationService:
             seqs = (await connection.execute(query)).scalars().all()
             return [await self._describe(connection, seq) for seq in seqs]
 
-    @property
-    def _margin(self) -> float:
-        return self._settings.skew
+    def _dead_everywhere(self, exp: float) -> float:
+        """When no verifier takes a token with this ``exp``: it adds the skew, and its clock may be slow by as much."""
+        return round(exp + 2 * self._settings.skew, 3)
 
     def _past_every_token(self, now: float) -> float:
-        """When the longest-lived token of today is dead for every verifier."""
-        return round(now + self._settings.token_lifetime_ceiling + self._margin, 3)
+        """When the longest-lived token of today is dead everywhere; the clock that made it may have been fast."""
+        return self._dead_everywhere(now + self._settings.skew + self._settings.token_lifetime_ceiling)
 
     async def _revoke_digest(
         self, digest: TokenDigest, expires_at: float | None, *, reason: str, actor: str
@@ -175,7 +176,7 @@ class RevocationService:
     def _enforce(self, event: SignedEvent) -> None:
         """What has been committed holds here from now on, and goes out."""
         self._own_agent.hear(event)
-        self._relay.wake()
+        self._relay.offer(event)
 
     async def _describe(self, connection: AsyncConnection, seq: int) -> Revocation:
         row = await find(connection, Stream.REVOCATIONS, seq)

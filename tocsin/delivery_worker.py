@@ -15,6 +15,7 @@ from typing import Any
 import click
 import msgspec
 
+from tocsin.serving import run
 from verifier_agent import Agent, AgentSettings, RejectionCode, Sources, TokenRejected
 
 
@@ -58,4 +59,4 @@ def _say(message: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2])))
+    run(lambda: main(Path(sys.argv[1]), int(sys.argv[2])))

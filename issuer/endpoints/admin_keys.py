@@ -55,7 +55,7 @@ async def revoke(request: web.Request) -> web.Response:
 
 def _decided(services: Services, event: SignedEvent) -> web.Response:
     services.own_agent.hear(event)
-    services.relay.wake()
+    services.relay.offer(event)
     return json_answer({"id": format_seq(event.seq), "seq": event.seq, "txn": event.txn, "keys": _keys(services)})
 
 

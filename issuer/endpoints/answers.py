@@ -11,12 +11,13 @@ NO_STORE: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 
 def json_answer(body: Any, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
-    """``body`` as JSON, with ``no-store``."""
+    """``body`` as JSON, with ``no-store`` unless ``headers`` say how long it may be kept."""
+    given = headers or {}
     return web.Response(
         body=msgspec.json.encode(body),
         status=status,
         content_type="application/json",
-        headers={**NO_STORE, **(headers or {})},
+        headers=given if "Cache-Control" in given else {**NO_STORE, **given},
     )
 
 

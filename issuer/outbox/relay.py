@@ -7,6 +7,7 @@ unchanged; a log that knows more than the store, or something else, makes it sto
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from contextlib import suppress
 from enum import StrEnum
 from typing import Final
@@ -14,11 +15,12 @@ from typing import Final
 from sqlalchemy import exists, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from events import EventOpener, EventRefused, EventSigner, LogError, LogUnavailable, Stream, format_seq
+from events import EventOpener, EventRefused, EventSigner, LogError, LogUnavailable, SignedEvent, Stream, format_seq
 from events.log import EventLog
 from events.streams import SEQUENCED
 from issuer.errors import IssuerError, StoreUnavailable
 from issuer.outbox.lease import LEASE_SECONDS, RELAY, Lease
+from issuer.outbox.offers import Offers
 from issuer.outbox.outbox import Outbox, StoredEvent
 from issuer.store.database import Database
 from issuer.store.schema import leases, streams
@@ -77,11 +79,14 @@ class Relay:
         self._signer = signer
         self._opener = opener
         self._lease = Lease(database, RELAY, holder)
+        self._offers = Offers()
         self._decided = asyncio.Event()
         self._fence = 0
+        self._marks: dict[Stream, int] = {}
 
-    def wake(self) -> None:
-        """Say that something has been decided."""
+    def offer(self, event: SignedEvent) -> None:
+        """Say what has just been committed by this process."""
+        self._offers.put(event)
         self._decided.set()
 
     async def run(self) -> None:
@@ -167,6 +172,7 @@ class Relay:
 
     async def _publish(self) -> None:
         in_order = False  # whether the log is known to hold what it must
+        look = True  # whether to look into the store for what other replicas have decided
         while True:
             self._decided.clear()
             try:
@@ -176,22 +182,31 @@ class Relay:
                     in_order = True
                     self.state = RelayState.PUBLISHING
                 for stream in SEQUENCED:
-                    await self._publish_new(stream)
+                    await self._publish_new(stream, look=look)
             except LogError as error:
                 if self.state is not RelayState.LOG_UNAVAILABLE:
                     log.warning("event_log_unavailable", extra={"error": str(error)})
-                self.state, in_order = RelayState.LOG_UNAVAILABLE, False
+                self.state, in_order, look = RelayState.LOG_UNAVAILABLE, False, True
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
-            with suppress(TimeoutError):
-                async with asyncio.timeout(POLL_SECONDS):
-                    await self._decided.wait()
+            look = not await self._offered()
 
-    async def _publish_new(self, stream: Stream) -> None:
+    async def _offered(self) -> bool:
+        """Wait for an offer, at most until it is time to look into the store; whether there was one."""
+        try:
+            async with asyncio.timeout(POLL_SECONDS):
+                await self._decided.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _publish_new(self, stream: Stream, *, look: bool) -> None:
         """Publish what lies above the mark, then move the mark."""
         while True:
-            async with self._database.read() as connection:
-                events = await self._outbox.after(connection, stream, await _mark(connection, stream), limit=BATCH)
+            events: Sequence[StoredEvent] = self._offers.take(stream, self._marks[stream])
+            if not events and (look or self._offers.gap(stream)):
+                async with self._database.read() as connection:
+                    events = await self._outbox.after(connection, stream, self._marks[stream], limit=BATCH)
             if not events:
                 return
             await self._log.append(stream, [event.text for event in events])
@@ -210,6 +225,7 @@ class Relay:
             )
             if moved.scalar_one_or_none() is None:
                 raise LeaseLost("the lease has gone to another process")
+        self._marks[stream] = seq
 
     async def _read_back(self, stream: Stream) -> None:
         """Bring log and store level: publish again what is live and missing, up to the mark.

@@ -1,0 +1,39 @@
+"""What this process has just committed, so that the relay need not read it from the store again."""
+
+from typing import Final
+
+from events import SignedEvent, Stream
+from events.streams import SEQUENCED
+from issuer.outbox.outbox import StoredEvent
+
+MOST_WAITING: Final = 1000
+"""A process that is not the relay piles up offers; the store has them all."""
+
+
+class Offers:
+    """Committed events by stream, taken in the order of their numbers without a gap."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[Stream, dict[int, StoredEvent]] = {stream: {} for stream in SEQUENCED}
+
+    def put(self, event: SignedEvent) -> None:
+        """Offer one event, in whatever order its commit was heard of."""
+        waiting = self._waiting[event.stream]
+        if len(waiting) >= MOST_WAITING:
+            waiting.clear()
+        waiting[event.seq] = StoredEvent(event.stream, event.seq, event.digest, event.text)
+
+    def take(self, stream: Stream, mark: int) -> list[StoredEvent]:
+        """The offered events that follow ``mark`` directly; what lies at or below it is dropped."""
+        waiting = self._waiting[stream]
+        for seq in [seq for seq in waiting if seq <= mark]:
+            del waiting[seq]
+        taken = []
+        while mark + 1 in waiting:
+            mark += 1
+            taken.append(waiting.pop(mark))
+        return taken
+
+    def gap(self, stream: Stream) -> bool:
+        """Whether events are left that do not follow what was taken: another replica has decided in between."""
+        return bool(self._waiting[stream])
