@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
+import jwt
 import msgspec
 import pytest
 from aiohttp import ClientSession, ClientTimeout, encode_basic_auth, web
@@ -251,6 +252,12 @@ def rejection(agent: Agent, token: str, **how: Any) -> RejectionCode | None:
     except TokenRejected as rejected:
         return rejected.code
     return None
+
+
+def unverified(token: str) -> dict[str, Any]:
+    """The claims of a token, its signature not looked at."""
+    claims: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
+    return claims
 
 
 @dataclass(frozen=True)

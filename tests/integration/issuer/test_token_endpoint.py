@@ -3,7 +3,6 @@
 import base64
 import time
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote_plus
 
 import jwt
@@ -11,15 +10,10 @@ import pytest
 
 from events import Stream
 from issuer.clients import ClientStore
-from tests.issuer_under_test import AUDIENCE, Credentials, Installation, Replica, on_every_store, rejection
+from tests.issuer_under_test import AUDIENCE, Credentials, Installation, Replica, on_every_store, rejection, unverified
 from tests.outbox_reader import numbers
 
 ALGORITHMS = ("ES256", "RS256", "EdDSA")
-
-
-def unverified(token: str) -> dict[str, Any]:
-    claims: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
-    return claims
 
 
 @on_every_store
