@@ -133,6 +133,8 @@ class KafkaLog:
         self._producer: AIOKafkaProducer | None = None
         self._consumer: AIOKafkaConsumer | None = None
         self._read_to: dict[TopicPartition, int | None] = {}
+        self._starting = asyncio.Lock()  # or calls at once would each make a client, and all but one would leak
+        self._reading = asyncio.Lock()  # a consumer is at one place at a time
         self._closed = False
 
     @classmethod
@@ -159,7 +161,11 @@ class KafkaLog:
             raise LogUnavailable(f"Kafka did not acknowledge: {_words(error)}") from error
 
     async def read(self, after: Mapping[Stream, int | None], *, wait: float, limit: int = 1000) -> list[Entry]:
-        """See ``EventLog.read``."""
+        """See ``EventLog.read``. Reads of one log object follow each other."""
+        async with self._reading:
+            return await self._read(after, wait, limit)
+
+    async def _read(self, after: Mapping[Stream, int | None], wait: float, limit: int) -> list[Entry]:
         consumer = await self._consuming()
         wanted = {TopicPartition(self._settings.topic(stream), 0): position for stream, position in after.items()}
         try:
@@ -176,6 +182,7 @@ class KafkaLog:
         except (KafkaError, TimeoutError, OSError) as error:
             await self._drop_consumer()
             raise LogUnavailable(f"Kafka did not answer: {_words(error)}") from error
+        self._check_open()
         found: list[Entry] = []
         for partition, records in batches.items():
             stream = self._stream(partition)
@@ -205,49 +212,58 @@ class KafkaLog:
     async def close(self) -> None:
         """See ``EventLog.close``."""
         self._closed = True
-        await self._drop_producer()
-        await self._drop_consumer()
+        async with self._starting:  # what is being started is stopped too
+            await self._drop_producer()
+            await self._drop_consumer()
 
     async def _producing(self) -> AIOKafkaProducer:
-        self._check_open()
-        if self._producer is None:
-            producer = AIOKafkaProducer(
-                **self._settings.connection(),
-                acks="all",  # the default, 1, loses what the leader alone had
-                linger_ms=0,  # a real delay otherwise
-                request_timeout_ms=3000,
-                enable_idempotence=False,  # repetition is harmless here, and a fenced producer id is not
-                max_request_size=MAX_MESSAGE_BYTES,
-                compression_type=None,
-            )
-            await self._started(producer)
-            self._producer = producer
-        return self._producer
+        async with self._starting:
+            self._check_open()
+            return self._producer or await self._new_producer()
+
+    async def _new_producer(self) -> AIOKafkaProducer:
+        producer = AIOKafkaProducer(
+            **self._settings.connection(),
+            acks="all",  # the default, 1, loses what the leader alone had
+            linger_ms=0,  # a real delay otherwise
+            request_timeout_ms=3000,
+            enable_idempotence=False,  # repetition is harmless here, and a fenced producer id is not
+            max_request_size=MAX_MESSAGE_BYTES,
+            compression_type=None,
+        )
+        await self._started(producer)
+        self._producer = producer
+        return producer
 
     async def _consuming(self) -> AIOKafkaConsumer:
-        self._check_open()
-        if self._consumer is None:
-            consumer = AIOKafkaConsumer(
-                **self._settings.connection(),
-                group_id=None,
-                enable_auto_commit=False,
-                auto_offset_reset="none",  # a lost position is for the reader to decide about
-                fetch_max_wait_ms=250,
-                request_timeout_ms=int(CALL_SECONDS * 1000),
-                max_partition_fetch_bytes=4 * MAX_MESSAGE_BYTES,
-            )
-            await self._started(consumer)
-            self._consumer = consumer
-            self._read_to = {}
-        return self._consumer
+        async with self._starting:
+            self._check_open()
+            return self._consumer or await self._new_consumer()
+
+    async def _new_consumer(self) -> AIOKafkaConsumer:
+        consumer = AIOKafkaConsumer(
+            **self._settings.connection(),
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="none",  # a lost position is for the reader to decide about
+            fetch_max_wait_ms=250,
+            request_timeout_ms=int(CALL_SECONDS * 1000),
+            max_partition_fetch_bytes=4 * MAX_MESSAGE_BYTES,
+        )
+        await self._started(consumer)
+        self._consumer = consumer
+        self._read_to = {}
+        return consumer
 
     async def _started(self, client: AIOKafkaProducer | AIOKafkaConsumer) -> None:
         try:
             async with asyncio.timeout(CALL_SECONDS):
                 await client.start()
-        except (KafkaError, TimeoutError, OSError) as error:
+        except BaseException as error:  # also a cancellation must leave no connection behind
             await _stopped(client)
-            raise LogUnavailable(f"no Kafka broker answers at {','.join(self._settings.servers)}") from error
+            if isinstance(error, KafkaError | TimeoutError | OSError):
+                raise LogUnavailable(f"no Kafka broker answers at {','.join(self._settings.servers)}") from error
+            raise
 
     async def _seek(self, consumer: AIOKafkaConsumer, wanted: Mapping[TopicPartition, int | None]) -> None:
         """Bring the consumer to where the reader is; nothing to do while it reads on."""

@@ -117,9 +117,11 @@ class _Admin:
         try:
             async with asyncio.timeout(CALL_SECONDS):
                 await self._client.start()
-        except (KafkaError, TimeoutError, OSError) as error:
+        except BaseException as error:  # also a cancellation must leave no connection behind
             await self._client.close()
-            raise LogUnavailable(f"no Kafka broker answers at {self._servers}") from error
+            if isinstance(error, KafkaError | TimeoutError | OSError):
+                raise LogUnavailable(f"no Kafka broker answers at {self._servers}") from error
+            raise
         await self._deadline.__aenter__()
         return self._client
 

@@ -98,10 +98,11 @@ class SqliteLog:
 
     async def _data_version(self) -> int:
         """A number that changes with every commit. Asked on this thread: it only looks at shared memory."""
-        if self._watch is None or self._closed:
-            self._watch = await self._run(lambda _: _connect(self._path))
+        watch = self._watch
+        if watch is None or self._closed:
+            watch = await self._run(lambda _: self._watching())
         try:
-            version: int = self._watch.execute("PRAGMA data_version").fetchone()[0]
+            version: int = watch.execute("PRAGMA data_version").fetchone()[0]
         except sqlite3.Error as error:
             raise LogUnavailable(f"{self._path}: {error}") from error
         return version
@@ -127,6 +128,10 @@ class SqliteLog:
             connection.execute(_SCHEMA)
             self._connection = connection
         return self._connection
+
+    def _watching(self) -> sqlite3.Connection:
+        self._watch = self._watch or _connect(self._path)
+        return self._watch
 
     def _disconnect(self) -> None:
         for connection in (self._connection, self._watch):
