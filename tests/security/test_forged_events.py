@@ -129,7 +129,7 @@ def test_event_of_another_issuer_with_the_same_key(issuer: IssuerSimulator, list
     assert_refused(listener, Stream.REVOCATIONS, raw, RefusalCode.WRONG_ISSUER)
 
 
-@pytest.mark.parametrize(("said_on", "found_on"), permutations(Stream, 2))
+@pytest.mark.parametrize(("said_on", "found_on"), list(permutations(Stream, 2)))
 def test_event_moved_to_another_stream(
     issuer: IssuerSimulator, listener: Listener, said_on: Stream, found_on: Stream
 ) -> None:
