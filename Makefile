@@ -7,7 +7,7 @@ UV ?= uv
 LOCK := $(UV) pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 --upgrade
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test fast services lint format lock clean
+.PHONY: help demo run test fast pythons services lint format lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -34,6 +34,9 @@ test: $(VENV)/dev.stamp services ## the whole test suite on real services (about
 
 fast: $(VENV)/dev.stamp ## unit tests, attack tests and vectors only: no services (under 20 s)
 	@$(BIN)/python -m pytest tests/unit tests/security tests/vectors
+
+pythons: ## the fast tests on every supported Python that this machine has
+	@.ci/pythons
 
 lint: $(VENV)/dev.stamp ## ruff, mypy strict, import rules
 	@$(BIN)/ruff check .
