@@ -38,6 +38,9 @@ fast: $(VENV)/dev.stamp ## unit tests, attack tests and vectors only: no service
 pythons: ## the fast tests on every supported Python that this machine has
 	@.ci/pythons
 
+compose: ## build the image, bring up docker-compose.yml, check it from outside, take it down (needs Docker; 2 to 4 minutes)
+	@$(PYTHON) -m tests.compose
+
 lint: $(VENV)/dev.stamp ## ruff, mypy strict, import rules
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .

@@ -1,0 +1,233 @@
+"""What must hold of the stack, step by step; a step returns what is worth telling beside its sentence."""
+
+import json
+import socket
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+from tests.compose.programs import Client, IssuerProgram, SidecarProgram
+from tests.compose.stack import IMAGE, SERVICES, Stack, StackFailed
+
+WRITES_ITS_ROOT: Final = ("kafka",)
+PUBLISHED_LATER: Final = 3
+"""Exit code of ``tocsin revoke`` when the decision is durable and the log has not acknowledged it."""
+WITHOUT_ISSUER_SECONDS: Final = 5
+WAIT_SECONDS: Final = 30
+
+
+@dataclass
+class Check:
+    """What the steps share.
+
+    Attributes:
+        stack: the containers.
+        good: a token that nobody revokes.
+        revoked: a token that is revoked and stays so.
+        revocation: the identifier of one that can be lifted.
+    """
+
+    stack: Stack
+    good: str = ""
+    revoked: str = ""
+    revocation: str = ""
+
+    @cached_property
+    def issuer(self) -> IssuerProgram:
+        """The issuer, as the demo client that ``setup`` registered."""
+        credentials = json.loads(self.stack.execute("issuer", "cat", "/var/lib/tocsin/demo-client.json"))
+        return IssuerProgram(self.stack.issuer_port, Client(**credentials))
+
+    @cached_property
+    def sidecar(self) -> SidecarProgram:
+        """The agent."""
+        return SidecarProgram(self.stack.sidecar_port)
+
+    def operate(self, *arguments: str, code: int = 0) -> Any:
+        """The answer of a ``tocsin`` command in the issuer's container."""
+        return json.loads(self.stack.execute("issuer", "tocsin", *arguments, "--json", codes=(code,)))
+
+
+def image_builds(check: Check) -> None:
+    check.stack.build()
+
+
+def image_holds_no_secret(check: Check) -> str:
+    script = Path(__file__).with_name("image_contents.py").read_text()
+    looking = ["--user=0", "--network=none", "--entrypoint=python"]
+    found = check.stack.docker("run", "--rm", "--interactive", *looking, IMAGE, "-", given=script)
+    _expect(not found.strip(), f"the image holds: {found.strip()}")
+    image = json.loads(check.stack.docker("image", "inspect", IMAGE))[0]
+    names = [line.partition("=")[0] for line in image["Config"]["Env"]]
+    telling = [name for name in names if name.startswith("TOCSIN_") or "PASSWORD" in name or "SECRET" in name]
+    _expect(not telling, f"the image sets {telling}")
+    user = image["Config"]["User"]
+    _expect(user.partition(":")[0] not in ("", "0", "root"), f"the image's user is {user!r}")
+    return f"user {user}, {image['Size'] / 1e6:.0f} MB"
+
+
+def stack_comes_up(check: Check) -> str:
+    check.stack.up()
+    return f"{len(SERVICES)} services"
+
+
+def nothing_runs_as_root(check: Check) -> str:
+    users = []
+    for service in SERVICES:
+        said = check.stack.execute(service, "cat", "/proc/1/status")
+        status = dict(line.split(":", 1) for line in said.splitlines() if ":" in line)
+        users.append(f"{service} {check.stack.execute(service, 'id', '-u').strip()}")
+        _expect("0" not in status["Uid"].split(), f"{service} runs as root: Uid {status['Uid'].split()}")
+        _expect(not int(status["CapBnd"], 16), f"{service} could have capabilities: {status['CapBnd'].strip()}")
+        _expect(status["NoNewPrivs"].strip() == "1", f"{service} may gain privileges")
+        read_only = check.stack.inspect(service)["HostConfig"]["ReadonlyRootfs"]
+        _expect(read_only is (service not in WRITES_ITS_ROOT), f"{service}: root file system read-only is {read_only}")
+    return ", ".join(users)
+
+
+def only_two_ports_on_loopback(check: Check) -> None:
+    wanted = {"issuer": check.stack.issuer_port, "agent": check.stack.sidecar_port}
+    for service in SERVICES:
+        published = check.stack.inspect(service)["NetworkSettings"]["Ports"] or {}
+        found = [(entry["HostIp"], int(entry["HostPort"])) for entries in published.values() for entry in entries or ()]
+        expected = [("127.0.0.1", wanted[service])] if service in wanted else []
+        _expect(found == expected, f"{service} is published at {found}")
+
+
+def secrets_stay_with_the_issuer(check: Check) -> None:
+    stack = check.stack
+    modes = stack.execute("issuer", "sh", "-c", "cd /var/lib/tocsin && stat -c '%n %a %u' . *").splitlines()
+    found = {name: (mode, user) for name, mode, user in (line.split() for line in modes)}
+    for name in ("kek", "operator.json", "demo-client.json", "tocsin.toml"):
+        _expect(found.get(name, ("", ""))[0] == "600", f"{name} has mode {found.get(name)}")
+    _expect(found["."][0] == "700", f"the folder has mode {found['.']}")
+    seen = stack.execute("agent", "sh", "-c", "ls -A /etc/tocsin /var/lib/tocsin").split()
+    _expect(seen == ["/etc/tocsin:", "trust.json", "/var/lib/tocsin:"], f"the agent sees {seen}")
+    trust = json.loads(stack.execute("agent", "cat", "/etc/tocsin/trust.json"))
+    _expect(all("d" not in key for key in trust["event_keys"]), "the trust file holds a private key")
+    environment = stack.execute("agent", "env")
+    _expect("postgresql" not in environment, "the agent's environment names the store")
+    dial = "import socket; socket.create_connection(('postgresql', 5432), 2)"
+    stack.execute("agent", "python", "-c", dial, codes=(1,))
+
+
+def token_verifies(check: Check) -> None:
+    check.good, check.revoked = check.issuer.token(), check.issuer.token()
+    for token in (check.good, check.revoked):
+        _expect(check.sidecar.judges(token) == 200, "a new token is refused")
+    broken = check.good[:-4] + ("AAAA" if check.good[-4:] != "AAAA" else "BBBB")
+    _expect(check.sidecar.judges(broken) == 401, "a broken signature is accepted")
+
+
+def revoked_token_is_refused(check: Check) -> str:
+    answer = check.operate("revoke", "--token", check.revoked, "--reason", "compose check")
+    _expect(answer["published"], "not published")
+    took = check.sidecar.wait(check.revoked, 401)
+    check.revocation = answer["id"]
+    _expect(check.sidecar.judges(check.good) == 200, "another token is refused too")
+    return f"{took} after the command ended"
+
+
+def lifted_token_is_good_again(check: Check) -> str:
+    check.operate("lift", check.revocation, "--reason", "compose check")
+    took = check.sidecar.wait(check.revoked, 200)
+    _expect(check.issuer.active(check.revoked), "introspection still says inactive")
+    return f"{took} after the command ended"
+
+
+def kafka_hangs_and_people_still_revoke(check: Check) -> str:
+    check.stack.docker("pause", check.stack.container("kafka"))
+    answer = check.operate(
+        "revoke", "--token", check.revoked, "--reason", "Kafka hangs", "--wait", "1", code=PUBLISHED_LATER
+    )
+    _expect(answer["published"] is False, "said to be published")
+    _expect(not check.issuer.active(check.revoked), "introspection says active")
+    _expect(check.issuer.active(check.issuer.token()), "no new tokens")
+    _expect(check.sidecar.judges(check.good) == 200, "the sidecar refuses a good token")
+    _wait(lambda: check.issuer.health()["relay"] == "log_unavailable", "the issuer does not say that its log is away")
+    _expect(check.sidecar.judges(check.revoked) == 200, "the sidecar knew without Kafka: so what was tested?")
+    return "decided, not published; introspection: inactive"
+
+
+def kafka_is_back_and_the_sidecar_refuses(check: Check) -> str:
+    check.stack.docker("unpause", check.stack.container("kafka"))
+    took = check.sidecar.wait(check.revoked, 401)
+    _wait(
+        lambda: check.operate("revocations")["revocations"][0]["published"],
+        "the issuer does not say that it is published",
+    )
+    return f"{took} after unpause"
+
+
+def issuer_dies_and_the_sidecar_goes_on(check: Check) -> str:
+    check.stack.docker("kill", check.stack.container("issuer"))
+    ended = time.monotonic() + WITHOUT_ISSUER_SECONDS
+    asked = 0
+    while time.monotonic() < ended:
+        _expect(check.sidecar.judges(check.good) == 200, "the sidecar refuses a good token")
+        _expect(check.sidecar.judges(check.revoked) == 401, "the sidecar takes a revoked token")
+        asked += 2
+        time.sleep(0.02)
+    with suppress(OSError):
+        socket.create_connection(("127.0.0.1", check.stack.issuer_port), 1).close()
+        raise StackFailed("somebody still listens on the issuer's port")
+    return f"{asked} judged, what is known is {check.sidecar.freshness():.1f} s old"
+
+
+def issuer_is_back(check: Check) -> str:
+    check.stack.docker("start", check.stack.container("issuer"))
+    check.stack.wait_healthy(["issuer"])
+    _expect(not check.issuer.active(check.revoked), "the issuer has forgotten a revocation")
+    took = check.sidecar.wait(check.issuer.token(), 200)
+    return f"a new token was good {took} later"
+
+
+def all_restart_on_what_they_kept(check: Check) -> None:
+    before = _fingerprints(check.stack)
+    check.stack.stop()
+    check.stack.up()
+    _expect(_fingerprints(check.stack) == before, "setup made keys or credentials anew")
+    check.sidecar.wait(check.good, 200)
+    _expect(check.sidecar.judges(check.revoked) == 401, "the sidecar takes a revoked token")
+    _expect(not check.issuer.active(check.revoked), "the issuer has forgotten a revocation")
+    _expect(check.operate("topics", "check")["faults"] == [], "the topics have faults")
+
+
+def _fingerprints(stack: Stack) -> str:
+    return stack.execute("issuer", "sh", "-c", "sha256sum /var/lib/tocsin/*") + stack.execute(
+        "agent", "sha256sum", "/etc/tocsin/trust.json"
+    )
+
+
+def _wait(holds: Callable[[], bool], otherwise: str) -> None:
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not holds():
+        _expect(time.monotonic() < deadline, f"{otherwise} after {WAIT_SECONDS} s")
+        time.sleep(0.2)
+
+
+def _expect(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise StackFailed(otherwise)
+
+
+STEPS: Final[tuple[tuple[str, Callable[[Check], str | None]], ...]] = (
+    ("the image builds", image_builds),
+    ("the image holds no secret and no build tool", image_holds_no_secret),
+    ("the stack comes up, every service healthy", stack_comes_up),
+    ("nothing runs as root, or could become it", nothing_runs_as_root),
+    ("only issuer and sidecar are published, on loopback", only_two_ports_on_loopback),
+    ("keys and credentials stay with the issuer; agents see the trust file", secrets_stay_with_the_issuer),
+    ("the sidecar takes a token of the issuer", token_verifies),
+    ("it refuses the token once `tocsin revoke` has ended", revoked_token_is_refused),
+    ("and takes it again after `tocsin lift`", lifted_token_is_good_again),
+    ("Kafka hangs: operators revoke, the issuer refuses at once", kafka_hangs_and_people_still_revoke),
+    ("Kafka goes on: the sidecar refuses too", kafka_is_back_and_the_sidecar_refuses),
+    ("the issuer is killed: the sidecar goes on", issuer_dies_and_the_sidecar_goes_on),
+    ("the issuer starts again and knows what was revoked", issuer_is_back),
+    ("all stop and start again on the same keys and revocations", all_restart_on_what_they_kept),
+)
