@@ -1,7 +1,7 @@
 """Decides revocations and lifts: durable, numbered and enforced here before anybody is answered."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 from sqlalchemy import RowMapping, select
@@ -10,15 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from events import Lift, Record, Revoke, RevokeDigests, Selector, SignedEvent, Stream, format_seq, jti_digest, pack
 from events.digests import TokenDigest, pack_digests, token_digest
 from issuer.errors import Conflict, NotFound
-from issuer.outbox.outbox import Outbox, find
+from issuer.outbox.outbox import MAX_ACTOR, Outbox, find
 from issuer.outbox.own_agent import OwnAgent
 from issuer.outbox.relay import Relay
 from issuer.settings import IssuerSettings
 from issuer.store.database import Database
 from issuer.store.schema import outbox, streams
-
-MAX_REASON: Final = 1024
-MAX_ACTOR: Final = 256
 
 
 class Revocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -71,7 +68,7 @@ class RevocationService:
         """Revoke every token that the selector hits, as of now or by time of issue.
 
         Raises:
-            ValueError: the cutoff lies in the future, or the reason is too long.
+            ValueError: the cutoff lies in the future, or as ``Outbox.append``.
         """
 
         def record(now: float) -> Record:
@@ -81,7 +78,7 @@ class RevocationService:
                 selector=selector,
                 issued_before=issued_before,
                 expires_at=self._past_every_token(now),
-                reason=_checked(reason, "reason", MAX_REASON),
+                reason=reason,
                 actor=actor[:MAX_ACTOR],
             )
 
@@ -102,6 +99,7 @@ class RevocationService:
         Raises:
             NotFound: no revocation has this ``id``.
             Conflict: it has been lifted already.
+            ValueError: as ``Outbox.append``.
         """
         seq = parse_id(identifier)
         async with self._database.write() as connection:
@@ -115,7 +113,7 @@ class RevocationService:
             record = Lift(
                 target=seq,
                 expires_at=found.expires_at,
-                reason=_checked(reason, "reason", MAX_REASON),
+                reason=reason,
                 actor=actor[:MAX_ACTOR],
             )
             event = await self._outbox.append(connection, Stream.REVOCATIONS, record)
@@ -160,7 +158,7 @@ class RevocationService:
             return RevokeDigests(
                 digests=pack_digests([digest]),
                 expires_at=expires_at or self._past_every_token(now),
-                reason=_checked(reason, "reason", MAX_REASON),
+                reason=reason,
                 actor=actor[:MAX_ACTOR],
             )
 
@@ -202,12 +200,6 @@ def parse_id(identifier: str) -> int:
     except ValueError as error:
         raise NotFound(f"there is no revocation {identifier[:64]!r}; an id looks like 1.42") from error
     return seq
-
-
-def _checked(text: str, name: str, limit: int) -> str:
-    if len(text) > limit:
-        raise ValueError(f"{name} has {len(text)} characters; at most {limit} are kept")
-    return text
 
 
 def _described(event: SignedEvent) -> Revocation:

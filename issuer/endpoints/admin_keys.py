@@ -9,6 +9,7 @@ from events import SignedEvent, format_seq
 from issuer.endpoints.admin import ACTOR, KEYS, READ, needs, read_body
 from issuer.endpoints.answers import json_answer
 from issuer.endpoints.services import SERVICES, Services
+from issuer.errors import invalid_request
 
 
 class RotateBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -40,7 +41,10 @@ async def rotate(request: web.Request) -> web.Response:
     """``POST …/rotate``: the standby signs from now on; tokens of the old key go on verifying."""
     body = await read_body(request, RotateBody)
     services = request.app[SERVICES]
-    event = await services.keys.rotate(body.alg, reason=body.reason, actor=request[ACTOR])
+    try:
+        event = await services.keys.rotate(body.alg, reason=body.reason, actor=request[ACTOR])
+    except ValueError as error:
+        raise invalid_request(str(error)) from error
     return _decided(services, event)
 
 
@@ -49,7 +53,10 @@ async def revoke(request: web.Request) -> web.Response:
     """``POST …/{kid}/revoke``: every token of this key is refused from now on, for good."""
     body = await read_body(request, RevokeKeyBody)
     services = request.app[SERVICES]
-    event = await services.keys.revoke(request.match_info["kid"], reason=body.reason, actor=request[ACTOR])
+    try:
+        event = await services.keys.revoke(request.match_info["kid"], reason=body.reason, actor=request[ACTOR])
+    except ValueError as error:
+        raise invalid_request(str(error)) from error
     return _decided(services, event)
 
 

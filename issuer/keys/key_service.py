@@ -16,7 +16,7 @@ from events import KeySet, KeyState, PublishedKey, SignedEvent, Stream, jose
 from issuer.errors import Conflict, NotFound, SealBroken, StoreUninitialised
 from issuer.keys.generation import Jwk, generate, public
 from issuer.keys.sealing import KeyEncryptionKey
-from issuer.outbox.outbox import Outbox
+from issuer.outbox.outbox import MAX_ACTOR, Outbox
 from issuer.store.database import Database
 from issuer.store.schema import keys, streams
 
@@ -137,6 +137,7 @@ class KeyService:
 
         Raises:
             NotFound: there are no keys for this algorithm.
+            ValueError: as ``Outbox.append``.
         """
         alg = alg or self._algorithms[0]
         if alg not in self._algorithms:
@@ -157,6 +158,7 @@ class KeyService:
         Raises:
             NotFound: no token key has this ``kid``.
             Conflict: it is revoked already.
+            ValueError: as ``Outbox.append``.
         """
         async with self._database.read() as connection:
             alg = next((row["alg"] for row in await _token_keys(connection) if row["kid"] == kid), None)
@@ -228,7 +230,9 @@ class KeyService:
             )
             for row in await _token_keys(connection)
         )
-        return await self._outbox.append(connection, Stream.KEYS, KeySet(keys=published, reason=reason, actor=actor))
+        return await self._outbox.append(
+            connection, Stream.KEYS, KeySet(keys=published, reason=reason, actor=actor[:MAX_ACTOR])
+        )
 
 
 async def _token_keys(connection: AsyncConnection) -> Sequence[RowMapping]:

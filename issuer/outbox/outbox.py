@@ -5,7 +5,7 @@ It is the audit trail too, so nothing is removed from it.
 
 import secrets
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import RowMapping, insert, select, update
@@ -17,6 +17,9 @@ from events.records import encode_record
 from events.streams import SEQUENCED
 from issuer.store.database import Database
 from issuer.store.schema import outbox, streams
+
+MAX_REASON: Final = 1024
+MAX_ACTOR: Final = 256
 
 
 class StoredEvent(msgspec.Struct, frozen=True):
@@ -48,7 +51,11 @@ class Outbox:
             stream: where it belongs.
             record: what it says.
             txn: what ties the events of one decision together; made up when absent.
+
+        Raises:
+            ValueError: its reason cannot be kept.
         """
+        _check_reason(getattr(record, "reason", ""))
         counted = await connection.execute(
             update(streams)
             .where(streams.c.stream == stream)
@@ -125,6 +132,13 @@ class Outbox:
                 await connection.execute(
                     update(streams).where(streams.c.stream == Stream.REVOCATIONS).values(floor=floor)
                 )
+
+
+def _check_reason(reason: str) -> None:
+    if len(reason) > MAX_REASON:
+        raise ValueError(f"reason has {len(reason)} characters; at most {MAX_REASON} are kept")
+    if "\0" in reason:
+        raise ValueError("reason has a NUL character, which not every store can keep")
 
 
 def _row(event: SignedEvent) -> dict[str, Any]:
