@@ -60,8 +60,8 @@ class OwnAgent:
                 sequence, head = self.verifier.state.sequences[stream], heads.heads[stream]
                 sequence.advance_floor(head.floor)
                 while sequence.contiguous() < head.head:
-                    events = await self._outbox.after(connection, stream, sequence.contiguous(), limit=BATCH)
                     before = sequence.contiguous()
+                    events = await self._outbox.after(connection, stream, before, limit=BATCH)
                     for event in events:
                         self.verifier.apply(stream, event.text, received=received)
                     if sequence.contiguous() == before:
