@@ -57,6 +57,12 @@ class LogFollower:
             except LogError as error:
                 log.warning("event_log_unreadable", extra={"error": str(error), "retry_seconds": self._backoff})
                 await self._back_off()
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if task is None or task.cancelling():
+                    raise
+                log.exception("event_log_failed", extra={"retry_seconds": self._backoff})
+                await self._back_off()  # a client library's own cancellation, let out by mistake
             except Exception:
                 # A client library's fault must not end the agent, who would keep what it knows and never hear more.
                 log.exception("event_log_failed", extra={"retry_seconds": self._backoff})

@@ -302,11 +302,20 @@ class KafkaLog:
 
 async def _stopped(client: AIOKafkaProducer | AIOKafkaConsumer) -> None:
     """Stop a client that may be beyond stopping; what it still had to say does not matter any more."""
+    task = asyncio.current_task()
+    cancelled = task.cancelling() if task else 0
     try:
         async with asyncio.timeout(CALL_SECONDS):
             await client.stop()
     except (KafkaError, TimeoutError, OSError) as error:
         log.debug("kafka_client_not_stopped", extra={"error": _words(error)})
+    except asyncio.CancelledError:
+        if task and task.cancelling() > cancelled:
+            raise
+        # Nobody has cancelled us. Before it has hung up, the client lets out the cancellation of its own fetches
+        # (https://github.com/aio-libs/aiokafka/issues/647), which would end whoever reads.
+        connections = client._client if isinstance(client, AIOKafkaConsumer) else client.client  # noqa: SLF001
+        await connections.close()
 
 
 def _words(error: BaseException) -> str:

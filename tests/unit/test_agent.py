@@ -33,7 +33,7 @@ class FailingLog:
     def __init__(self, issuer: IssuerSimulator) -> None:
         self.issuer = issuer
         self.kept = MemoryLog()
-        self.faults: list[Exception] = []
+        self.faults: list[BaseException] = []
         self.opened = 0
         self.closed = 0
         self.silent = False
@@ -253,9 +253,12 @@ async def test_what_is_known_stays_in_force_while_the_log_is_away(
         assert rejection(agent, issuer.token()) is None
 
 
-@pytest.mark.parametrize("fault", [LogMisconfigured("no such file"), ValueError("a client library's"), OSError("gone")])
+@pytest.mark.parametrize(
+    "fault",
+    [LogMisconfigured("no such file"), ValueError("a client library's"), OSError("gone"), asyncio.CancelledError()],
+)
 async def test_a_fault_of_another_kind_is_survived_too(
-    issuer: IssuerSimulator, event_log: FailingLog, settings: AgentSettings, no_jitter: None, fault: Exception
+    issuer: IssuerSimulator, event_log: FailingLog, settings: AgentSettings, no_jitter: None, fault: BaseException
 ) -> None:
     event_log.faults = [fault]
     await event_log.say(*issuer.said, issuer.beat())
