@@ -13,6 +13,8 @@ from events.log.kafka import CALL_SECONDS, MAX_MESSAGE_BYTES, KafkaSettings
 from events.log.retention import Retention
 from events.streams import Stream
 
+POLL_SECONDS: Final = 0.05
+
 _LEAST: Final = ("retention.ms", "max.message.bytes", "min.insync.replicas")
 """Settings that may be higher than asked for."""
 
@@ -59,6 +61,7 @@ class KafkaTopics:
                 elif code != TopicAlreadyExistsError.errno:
                     reason = " ".join(str(word) for word in words if word)
                     raise LogMisconfigured(f"topic {topic.name}: {for_code(code).__name__} {reason}".strip())
+            await _until_known(admin, created)
             return created
 
     async def check(self) -> list[str]:
@@ -69,15 +72,14 @@ class KafkaTopics:
         """
         async with _Admin(self._settings) as admin:
             names = [self._settings.topic(stream) for stream in Stream]
-            described = {topic["topic"]: topic for topic in await admin.describe_topics(names)}
+            known = await _known(admin, names)
             faults = []
             for stream in Stream:
                 name = self._settings.topic(stream)
-                topic = described.get(name, {})
-                if topic.get("error_code", 3) or not topic.get("partitions"):
+                if name not in known:
                     faults.append(f"topic {name} does not exist; create it with: tocsin topics create")
                     continue
-                faults += self._partition_faults(name, topic["partitions"])
+                faults += self._partition_faults(name, known[name])
                 faults += self._setting_faults(name, self.wanted(stream), await _settings_of(admin, name))
             return faults
 
@@ -136,6 +138,20 @@ class _Admin:
             await self._client.close()
         if isinstance(error, KafkaError):
             raise LogUnavailable(f"Kafka at {self._servers}: {type(error).__name__} {error}") from error
+
+
+async def _known(admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, list[dict[str, Any]]]:
+    """The partitions of those topics that exist."""
+    described = await admin.describe_topics(names)
+    return {
+        topic["topic"]: topic["partitions"] for topic in described if not topic["error_code"] and topic["partitions"]
+    }
+
+
+async def _until_known(admin: AIOKafkaAdminClient, names: list[str]) -> None:
+    """Wait for the brokers, who hear of new topics a little after the controller has made them."""
+    while len(await _known(admin, names)) < len(names):  # noqa: ASYNC110 - Kafka tells nobody
+        await asyncio.sleep(POLL_SECONDS)
 
 
 async def _settings_of(admin: AIOKafkaAdminClient, topic: str) -> dict[str, str]:
