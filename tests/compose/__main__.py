@@ -25,14 +25,13 @@ def main() -> int:
     _write(f"{stack.description}\n")
     done = False
     try:
-        stack.down()  # what a run that was killed may have left
-        done = _all_steps(Check(stack))
+        done = _step("nothing is left of a run before", stack.down) and _all_steps(Check(stack))
     except KeyboardInterrupt:
         _write("\ninterrupted\n")
     finally:
         gone = _step("containers, networks and volumes are gone", stack.down)
     if done and gone:
-        _write(f"{len(STEPS) + 1} steps held, {time.monotonic() - began:.0f} s\n")
+        _write(f"{len(STEPS) + 2} steps held, {time.monotonic() - began:.0f} s\n")
         for image, what in stack.stand_ins().items():
             _write(f"note: {image} is or is built on a stand-in ({what}); the real image is not shown to work\n")
     return 0 if done and gone else 1

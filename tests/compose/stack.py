@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 ROOT = Path(__file__).parents[2]
+NO_ENVIRONMENT = Path(__file__).with_name("no.env")
 PROJECT = "tocsin-check"
 IMAGE = "tocsin:dev"
 SERVICES = ("agent", "consul", "issuer", "kafka", "postgresql", "redis")
@@ -40,7 +41,7 @@ class Stack:
         self.description = f"Compose {version}, Docker engine {engine}; ports {self.issuer_port}, {self.sidecar_port}"
         self._modern = not version.startswith("1.")
         # Neither a developer's .env nor an override file is part of what is checked.
-        own = ["--project-name", PROJECT, "--project-directory", str(ROOT), "--env-file", os.devnull]
+        own = ["--project-name", PROJECT, "--project-directory", str(ROOT), "--env-file", str(NO_ENVIRONMENT)]
         self._compose = [*compose, "--file", str(ROOT / "docker-compose.yml"), *own]
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("TOCSIN_", "COMPOSE_"))}
         self._environment = kept | {
