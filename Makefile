@@ -7,7 +7,7 @@ UV ?= uv
 LOCK := $(UV) pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 --upgrade
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test fast pythons services compose lint format lock clean
+.PHONY: help demo run test fast bench pythons services compose lint format lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -26,7 +26,7 @@ demo: $(VENV)/run.stamp ## issue, verify, revoke, refused: an issuer and three a
 run: $(VENV)/run.stamp ## the same, kept up: issuer on 8080, sidecar on 8081, with lines to paste; Ctrl-C ends it
 	@$(BIN)/tocsin demo --stay
 
-services: $(VENV)/dev.stamp ## fetch or build Kafka, Redis, Consul and PostgreSQL for the tests (once, about 6 minutes; cached)
+services: $(VENV)/dev.stamp ## fetch or build Kafka, Redis, Consul and PostgreSQL for the tests (once, 4 to 8 minutes; cached)
 	@$(BIN)/python -m tests.services build
 
 test: $(VENV)/dev.stamp services ## the whole test suite on real services (about 3 minutes, services built once before)
@@ -34,6 +34,11 @@ test: $(VENV)/dev.stamp services ## the whole test suite on real services (about
 
 fast: $(VENV)/dev.stamp ## unit tests, attack tests and vectors only: no services (under 20 s)
 	@$(BIN)/python -m pytest tests/unit tests/security tests/vectors
+
+bench: $(VENV)/dev.stamp ## delivery on the embedded log and on Kafka, and verification, on this machine (about 1 minute)
+	@$(BIN)/tocsin bench delivery
+	@$(BIN)/python -m tests.services with kafka -- $(BIN)/tocsin bench delivery --log kafka://{kafka} --agents 20 --processes 2
+	@$(BIN)/tocsin bench verify
 
 pythons: ## the fast tests on every supported Python that this machine has
 	@.ci/pythons
