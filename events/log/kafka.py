@@ -7,7 +7,8 @@ aiokafka's defaults do not suit: the settings below each answer a way in which i
 import asyncio
 import logging
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Self
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -133,7 +134,8 @@ class KafkaLog:
         self._producer: AIOKafkaProducer | None = None
         self._consumer: AIOKafkaConsumer | None = None
         self._read_to: dict[TopicPartition, int | None] = {}
-        self._starting = asyncio.Lock()  # or calls at once would each make a client, and all but one would leak
+        # Calls at once would each make a client otherwise, and all but one would leak.
+        self._starting = {AIOKafkaProducer: asyncio.Lock(), AIOKafkaConsumer: asyncio.Lock()}
         self._reading = asyncio.Lock()  # a consumer is at one place at a time
         self._closed = False
 
@@ -212,13 +214,13 @@ class KafkaLog:
     async def close(self) -> None:
         """See ``EventLog.close``."""
         self._closed = True
-        async with self._starting:  # what is being started is stopped too
+        async with self._starting[AIOKafkaProducer]:  # what is being started is stopped too
             await self._drop_producer()
+        async with self._starting[AIOKafkaConsumer]:
             await self._drop_consumer()
 
     async def _producing(self) -> AIOKafkaProducer:
-        async with self._starting:
-            self._check_open()
+        async with self._connecting(AIOKafkaProducer):
             return self._producer or await self._new_producer()
 
     async def _new_producer(self) -> AIOKafkaProducer:
@@ -231,13 +233,12 @@ class KafkaLog:
             max_request_size=MAX_MESSAGE_BYTES,
             compression_type=None,
         )
-        await self._started(producer)
+        await _started(producer)
         self._producer = producer
         return producer
 
     async def _consuming(self) -> AIOKafkaConsumer:
-        async with self._starting:
-            self._check_open()
+        async with self._connecting(AIOKafkaConsumer):
             return self._consumer or await self._new_consumer()
 
     async def _new_consumer(self) -> AIOKafkaConsumer:
@@ -250,20 +251,20 @@ class KafkaLog:
             request_timeout_ms=int(CALL_SECONDS * 1000),
             max_partition_fetch_bytes=4 * MAX_MESSAGE_BYTES,
         )
-        await self._started(consumer)
+        await _started(consumer)
         self._consumer = consumer
         self._read_to = {}
         return consumer
 
-    async def _started(self, client: AIOKafkaProducer | AIOKafkaConsumer) -> None:
+    @asynccontextmanager
+    async def _connecting(self, kind: type[AIOKafkaProducer | AIOKafkaConsumer]) -> AsyncIterator[None]:
+        """One at a time, and all within the time of one call."""
         try:
-            async with asyncio.timeout(CALL_SECONDS):
-                await client.start()
-        except BaseException as error:  # also a cancellation must leave no connection behind
-            await _stopped(client)
-            if isinstance(error, KafkaError | TimeoutError | OSError):
-                raise LogUnavailable(f"no Kafka broker answers at {','.join(self._settings.servers)}") from error
-            raise
+            async with asyncio.timeout(CALL_SECONDS), self._starting[kind]:
+                self._check_open()
+                yield
+        except (KafkaError, TimeoutError, OSError) as error:
+            raise LogUnavailable(f"no Kafka broker answers at {','.join(self._settings.servers)}") from error
 
     async def _seek(self, consumer: AIOKafkaConsumer, wanted: Mapping[TopicPartition, int | None]) -> None:
         """Bring the consumer to where the reader is; nothing to do while it reads on."""
@@ -298,6 +299,14 @@ class KafkaLog:
     def _check_open(self) -> None:
         if self._closed:
             raise LogUnavailable("this log has been closed")
+
+
+async def _started(client: AIOKafkaProducer | AIOKafkaConsumer) -> None:
+    try:
+        await client.start()
+    except BaseException:  # also a cancellation must leave no connection behind
+        await _stopped(client)
+        raise
 
 
 async def _stopped(client: AIOKafkaProducer | AIOKafkaConsumer) -> None:
