@@ -122,8 +122,10 @@ class ClientStore:
             .join(client_secrets, client_secrets.c.client_id == clients.c.client_id)
             .where(clients.c.client_id == client_id)
         )
-        async with self._database.read() as connection:
-            rows = (await connection.execute(query)).mappings().all()
+        rows: Sequence[RowMapping] = ()
+        if _CLIENT_ID.fullmatch(client_id):  # no other can be there, and PostgreSQL would refuse a NUL
+            async with self._database.read() as connection:
+                rows = (await connection.execute(query)).mappings().all()
         given = _hashed(secret)
         matched = [hmac.compare_digest(given, row["hash"]) for row in rows] or [hmac.compare_digest(given, given[::-1])]
         if not rows or not any(matched) or rows[0]["disabled"]:
