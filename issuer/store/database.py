@@ -47,6 +47,7 @@ class Database:
                 pool_timeout=ANSWER_SECONDS,
                 pool_pre_ping=True,
                 connect_args={"timeout": 5, "command_timeout": ANSWER_SECONDS},
+                hide_parameters=True,  # errors are logged, and parameters name people
             )
 
     @property
@@ -129,7 +130,9 @@ def _is_unavailable(error: DBAPIError) -> bool:
 
 
 def _sqlite_engine(url: Any, *, begin: str, connections: int) -> AsyncEngine:
-    engine = create_async_engine(url, pool_size=connections, max_overflow=0, pool_timeout=ANSWER_SECONDS)
+    engine = create_async_engine(
+        url, pool_size=connections, max_overflow=0, pool_timeout=ANSWER_SECONDS, hide_parameters=True
+    )
 
     @event.listens_for(engine.sync_engine, "connect")
     def _connected(connection: Any, _record: Any) -> None:
