@@ -46,7 +46,10 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         answer = OAuthError("temporarily_unavailable", "try again later", status=503)
         return error_answer(answer)
     except web.HTTPException as error:
-        return error_answer(OAuthError(*_http_error(error), status=error.status))
+        response = error_answer(OAuthError(*_http_error(error), status=error.status))
+        if "Allow" in error.headers:  # due with 405 (RFC 9110 section 15.5.6)
+            response.headers["Allow"] = error.headers["Allow"]
+        return response
     except Exception:  # the last resort: the client learns nothing, the log everything
         log.exception("request_failed", extra={"path": request.path, "method": request.method})
         return error_answer(OAuthError("server_error", "something went wrong here", status=500))
