@@ -158,6 +158,16 @@ async def test_a_disabled_client_gets_nothing(installation: Installation, issuer
     assert (answer.status, answer.json()["error"]) == (401, "invalid_client")
 
 
+@on_every_store
+@pytest.mark.parametrize("client_id", ["no\0body", "' OR 1=1 --", "x" * 20_000, "\u043a\u0442\u043e"])
+async def test_a_client_that_no_store_could_know_is_unknown(issuer: Replica, client_id: str) -> None:
+    form = {"grant_type": "client_credentials", "client_id": client_id, "client_secret": "x"}
+
+    answer = await issuer.form("/oauth2/token", None, **form)
+
+    assert (answer.status, answer.json()["error"]) == (401, "invalid_client")
+
+
 async def test_a_client_may_use_the_grants_that_it_has_and_no_other(
     installation: Installation, issuer: Replica
 ) -> None:
