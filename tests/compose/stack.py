@@ -173,7 +173,7 @@ def _run(
     except subprocess.TimeoutExpired as error:
         raise StackFailed(f"{shown} … took longer than {seconds:.0f} s") from error
     if ended.returncode not in codes:
-        words = (ended.stderr or ended.stdout).strip()[-2000:]
+        words = " / ".join((ended.stderr or ended.stdout).strip().splitlines()[-3:])
         raise StackFailed(f"{shown} … ended with {ended.returncode}: {words}")
     return ended
 
