@@ -18,10 +18,6 @@ _CURVES = {"ES256": "P-256", "EdDSA": "Ed25519"}
 _jws = PyJWS()
 
 
-class SignatureInvalid(Exception):
-    """A JWS that is not signed by the key, or not with the key's algorithm."""
-
-
 def parse_key(jwk: dict[str, str]) -> jwt.PyJWK:
     """The key in a JWK (RFC 7517) that names its algorithm.
 
@@ -47,17 +43,9 @@ def sign(payload: bytes, key: jwt.PyJWK, headers: dict[str, Any]) -> bytes:
     return _jws.encode(payload, key, algorithm=key.algorithm_name, headers=headers).encode("ascii")
 
 
-def verified_payload(raw: bytes, key: jwt.PyJWK) -> bytes:
-    """The payload of a compact JWS that ``key`` signed.
+def is_signed_by(key: jwt.PyJWK, signing_input: bytes, signature: bytes) -> bool:
+    """Whether ``key`` made the signature, with its own algorithm.
 
-    Raises:
-        SignatureInvalid: another key did, or another algorithm.
-        ValueError: it is no compact JWS.
+    PyJWT's ``decode`` is not asked: it looks at every character in Python, which takes a mass revocation 40 ms.
     """
-    try:
-        payload: bytes = _jws.decode_complete(raw, key, algorithms=[key.algorithm_name])["payload"]
-    except (jwt.InvalidSignatureError, jwt.InvalidAlgorithmError) as error:
-        raise SignatureInvalid(str(error)) from error
-    except jwt.PyJWTError as error:
-        raise ValueError("no compact JWS") from error
-    return payload
+    return key.Algorithm.verify(signing_input, key.key, signature)

@@ -1,23 +1,16 @@
 """The shape of a compact JWS (RFC 7515 section 7.1): three strict base64url parts, and a header we understand."""
 
-import binascii
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from events import base64url
 from verifier_agent.errors import RejectionCode, TokenRejected
 
 MAX_TOKEN_CHARS: Final = 8192
 
 _CRITICAL_MEMBERS: Final = frozenset({"crit", "b64", "zip", "enc"})
 """Header members that would change what the token means (RFC 7515 section 4.1.11, RFC 7797); we support none."""
-
-_TO_STANDARD: Final = bytes.maketrans(b"-_+/=", b"+/!!!")
-"""base64url to base64; what only the latter knows becomes a character that neither knows."""
-
-_PADDING: Final = (b"", None, b"==", b"=")
-_LAST: Final = (None, None, frozenset(b"AQgw"), frozenset(b"AEIMQUYcgkosw048"))
-"""Last characters whose spare bits are zero (RFC 4648 section 3.5), by length modulo 4."""
 
 
 class Header(NamedTuple):
@@ -35,19 +28,6 @@ class UnverifiedToken(NamedTuple):
     signing_input: bytes
     payload: bytes
     signature: bytes
-
-
-def decode_part(part: bytes) -> bytes:
-    """The bytes of one base64url part: no padding, no foreign character, no spare bits.
-
-    Raises:
-        ValueError: it is not that.
-    """
-    rest = len(part) % 4
-    padding, last = _PADDING[rest], _LAST[rest]
-    if padding is None or (last is not None and part[-1] not in last):
-        raise ValueError("no canonical base64url")
-    return binascii.a2b_base64(part.translate(_TO_STANDARD) + padding, strict_mode=True)
 
 
 class TokenParser:
@@ -76,8 +56,8 @@ class TokenParser:
             return UnverifiedToken(
                 self._headers.get(header) or self._header(header),
                 signing_input,
-                decode_part(payload),
-                decode_part(signature),
+                base64url.decode(payload),
+                base64url.decode(signature),
             )
         except ValueError as error:  # a foreign character, or no canonical base64url
             raise TokenRejected(RejectionCode.MALFORMED, "it is not three parts in base64url") from error
@@ -93,7 +73,7 @@ class TokenParser:
 
     def _header(self, part: bytes) -> Header:
         try:
-            header: Any = msgspec.json.decode(decode_part(part))
+            header: Any = msgspec.json.decode(base64url.decode(part))
         except (msgspec.MsgspecError, RecursionError) as error:
             raise TokenRejected(RejectionCode.MALFORMED, "its header is no JSON") from error
         if not isinstance(header, dict) or not _CRITICAL_MEMBERS.isdisjoint(header):
