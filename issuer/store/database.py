@@ -17,7 +17,12 @@ from verifier_agent import SettingInvalid
 
 ANSWER_SECONDS: Final = 10.0
 """Longest that one transaction may take, waiting for a connection included."""
+BUSY_SECONDS: Final = 5.0
+"""Longest wait for another process that writes to the same SQLite file."""
 _DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
+
+_STATEMENT_AT_FAULT: Final = {"0A", "21", "22", "23", "42", "44"}
+"""Classes of SQLSTATE (PostgreSQL, appendix A): unsupported, cardinality, data, integrity, syntax or access, check."""
 
 
 class Database:
@@ -116,7 +121,7 @@ async def _bounded() -> AsyncIterator[None]:
         raise StoreUnavailable(f"the store did not answer within {ANSWER_SECONDS:.0f} s") from error
     except DBAPIError as error:
         if error.connection_invalidated or _is_unavailable(error):
-            raise StoreUnavailable(f"the store is out of reach: {type(error.orig).__name__}") from error
+            raise StoreUnavailable(f"the store is out of reach: {error.orig}") from error
         raise
     except SQLAlchemyError:
         raise
@@ -125,7 +130,13 @@ async def _bounded() -> AsyncIterator[None]:
 
 
 def _is_unavailable(error: DBAPIError) -> bool:
-    """Whether the database, and not the statement, is at fault."""
+    """Whether the database, and not the statement, is at fault.
+
+    A server that shuts down, starts, is full or has become a standby says so by SQLSTATE alone.
+    """
+    state = getattr(error.orig, "sqlstate", None)
+    if state:
+        return state[:2] not in _STATEMENT_AT_FAULT
     return type(error).__name__ in {"OperationalError", "InterfaceError", "InternalError"}
 
 
@@ -138,7 +149,8 @@ def _sqlite_engine(url: Any, *, begin: str, connections: int) -> AsyncEngine:
     def _connected(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # we begin transactions ourselves, below
         cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000", "foreign_keys=ON"):
+        busy = f"busy_timeout={BUSY_SECONDS * 1000:.0f}"
+        for pragma in (busy, "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
