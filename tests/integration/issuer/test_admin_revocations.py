@@ -24,14 +24,15 @@ def _refuses(agent: Agent, token: str) -> bool:
 
 def body_for(kind: str, token: str) -> dict[str, Any]:
     """A revocation that hits the token, named in one of the ways that there are."""
-    return {
+    bodies: dict[str, dict[str, Any]] = {
         "selector": {"selector": {"sub": "demo"}},
         "several claims": {"selector": {"client_id": "demo", "aud": "orders", "scope": "orders:read"}},
         "everything": {"selector": {}},
         "issued_before": {"selector": {"client_id": "demo"}, "issued_before": time.time()},
         "token": {"token": token},
         "jti": {"jti": jti(token)},
-    }[kind]
+    }
+    return bodies[kind]
 
 
 @pytest.mark.parametrize("kind", ["selector", "several claims", "everything", "issued_before", "token", "jti"])
