@@ -91,3 +91,29 @@ async def test_while_another_program_keeps_the_sqlite_file_locked_nothing_is_dec
         assert answer.status == 201
         assert not await issuer.active(token, installation.demo)
         assert without_holes(await numbers(issuer.services.database, Stream.REVOCATIONS))
+
+
+async def test_while_postgresql_hangs_nobody_waits_for_ever_and_what_was_decided_before_is_enforced(
+    on_postgresql: tuple[Installation, Replica],
+    postgresql_of_its_own: Service,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("issuer.store.database.ANSWER_SECONDS", 0.3)
+    installation, issuer = on_postgresql
+    operators, revoked = [await issuer.token(installation.operator) for _ in range(2)]
+    await issuer.revoke(token=revoked)
+    body = {"reason": "x", "selector": {"client_id": "demo"}}
+
+    await asyncio.to_thread(postgresql_of_its_own.pause)
+    try:
+        assert is_unavailable(await issuer.admin("POST", "/revocations", body, token=operators))
+        assert is_unavailable(await issuer.form("/oauth2/token", installation.demo, grant_type="client_credentials"))
+        assert (await issuer.send("GET", "/livez")).status == 200
+        assert (await issuer.admin("GET", "/keys", token=operators)).status == 200  # judged from memory
+        assert (await issuer.admin("GET", "/keys", token=revoked)).status == 401
+    finally:
+        await asyncio.to_thread(postgresql_of_its_own.resume)
+
+    await until(lambda: ready(issuer), "the issuer is ready again")
+    assert (await issuer.admin("POST", "/revocations", body, token=operators)).status == 201
+    assert without_holes(await numbers(issuer.services.database, Stream.REVOCATIONS))

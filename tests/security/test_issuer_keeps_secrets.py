@@ -1,0 +1,128 @@
+"""Secrets and tokens stay where they belong: not in logs, not in the store, not in what an error says."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from issuer.clients import ClientStore
+from issuer.errors import SealBroken
+from issuer.grants import Authorization
+from issuer.keys.key_service import KeyVault
+from issuer.keys.sealing import KeyEncryptionKey
+from issuer.store.database import Database
+from tests.issuer_under_test import Credentials, Installation, until
+
+
+class Everything(logging.Handler):
+    """Keeps every record whole: its text, its arguments and its traceback."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.written: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.written.append(f"{self.format(record)} {vars(record)}")
+
+
+@pytest.fixture
+def logged() -> Iterator[list[str]]:
+    """What any logger says at any level."""
+    root, handler = logging.getLogger(), Everything()
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    yield handler.written
+    root.removeHandler(handler)
+    root.setLevel(level)
+
+
+class Fails:
+    async def enhance(self, authorization: Authorization) -> Mapping[str, Any]:
+        raise RuntimeError(f"no claims for {authorization.subject}")
+
+
+async def use_everything(installation: Installation) -> list[str]:
+    """A whole life: tokens, introspection, revocations, rotations, refusals, a failure; and what is secret of it."""
+    demo, operator, wrong = installation.demo, installation.operator, Credentials("demo", "wr0ng-s3cret-of-a-cl1ent")
+    async with installation.running() as issuer, installation.agent() as agent:
+        rotated = (await ClientStore(issuer.services.database).rotate_secret("demo")).reveal()
+        first, second, operators = [await issuer.token(by) for by in (demo, Credentials("demo", rotated), operator)]
+        await issuer.form("/oauth2/token", wrong, grant_type="client_credentials")
+        await issuer.form("/oauth2/token", None, grant_type="x", client_id="demo", client_secret=demo.secret)
+        await issuer.form("/oauth2/introspect", demo, token=first)
+        await issuer.form("/oauth2/introspect", demo, token=first + "x")
+        await issuer.form("/oauth2/revoke", demo, token=first)
+        for _ in range(2):  # the second time there is nothing to revoke
+            await issuer.admin("POST", "/revocations", {"reason": "x", "token": second}, token=operators)
+        await issuer.admin("POST", "/revocations", {"reason": "x", "token": second}, token=second)
+        await issuer.admin("POST", "/keys/rotate", {"reason": "x"}, token=operators)
+        agent.verify(await issuer.token(demo))
+        await until(lambda: agent.status().digests == 2, "the agent has heard of both revocations")
+        issuer.services.tokens._enhancers = [Fails()]
+        failed = await issuer.form("/oauth2/token", demo, grant_type="client_credentials")
+        assert failed.json() == {"error": "server_error", "error_description": "something went wrong here"}
+        assert (failed.status, failed.headers["Cache-Control"]) == (500, "no-store")
+    return [demo.secret, operator.secret, wrong.secret, rotated, first, second, operators]
+
+
+def parts(secret: str) -> list[str]:
+    """What must not be seen of it: all of it and, of a token, payload and signature."""
+    return [secret, *secret.split(".")[1:]]
+
+
+@pytest.mark.parametrize("store", ["sqlite", "postgresql"])
+async def test_neither_secrets_nor_tokens_are_in_the_logs_at_any_level(
+    tmp_path: Path, store: str, request: pytest.FixtureRequest, logged: list[str]
+) -> None:
+    url = request.getfixturevalue("postgresql_url") if store == "postgresql" else None
+    installation = await Installation.create(tmp_path, store=url)
+
+    secrets = await use_everything(installation)
+
+    text = "\n".join(logged)
+    assert "relay_leading" in text
+    assert "no claims for demo" in text
+    for secret in [(tmp_path / "kek").read_text().strip(), *secrets]:
+        for part in parts(secret):
+            assert part not in text
+
+
+async def test_neither_secrets_nor_tokens_nor_private_keys_are_in_the_files(tmp_path: Path) -> None:
+    installation = await Installation.create(tmp_path)
+
+    secrets = await use_everything(installation)
+
+    kek = KeyEncryptionKey.load(tmp_path / "kek")
+    database = Database(installation.settings.store)
+    private = (await KeyVault(database, kek).event_key())["d"]
+    await database.close()
+    files = [path for path in tmp_path.iterdir() if path.name != "kek"]
+    assert {"store.db", "events.db", "trust.json"} <= {path.name for path in files}
+    for content in (path.read_bytes() for path in files):
+        assert private.encode() not in content
+        for secret in secrets:
+            for part in parts(secret):
+                assert part.encode() not in content
+
+
+async def test_an_issuer_with_another_key_encryption_key_does_not_start_and_says_which_two(tmp_path: Path) -> None:
+    installation = await Installation.create(tmp_path)
+    right = KeyEncryptionKey.load(tmp_path / "kek").kek_id
+    (tmp_path / "kek").unlink()
+    wrong = KeyEncryptionKey.create(tmp_path / "kek").kek_id
+
+    with pytest.raises(SealBroken, match=f"{right}, not with {wrong}"):
+        async with installation.running():
+            pass
+
+
+async def test_what_agents_are_given_to_trust_holds_no_private_key(tmp_path: Path) -> None:
+    await Installation.create(tmp_path)
+
+    [key] = msgspec.json.decode((tmp_path / "trust.json").read_bytes())["event_keys"]
+
+    assert set(key) == {"kty", "crv", "x", "y", "kid", "alg", "use"}
