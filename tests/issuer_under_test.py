@@ -2,7 +2,7 @@
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -268,6 +268,7 @@ class Store:
     outbox: Outbox
     signer: EventSigner
     trust: IssuerTrust
+    opened: list[Database]
 
     ISSUER: Final = "https://issuer.example"
 
@@ -279,16 +280,22 @@ class Store:
         jwk = generate("ES256")
         trust = IssuerTrust(issuer=cls.ISSUER, event_keys=(public(jwk),))
         signer = EventSigner(cls.ISSUER, EventKey(jwk))
-        store = cls(database, Outbox(database, signer), signer, trust)
+        store = cls(database, Outbox(database, signer), signer, trust, [database])
         await store.outbox.initialise()
         return store
+
+    @property
+    def opener(self) -> EventOpener:
+        """Opens what this store's outbox holds."""
+        return EventOpener(self.trust)
 
     def beside(self) -> "Store":
         """The same store by connections of its own."""
         database = Database(self.database.url.set(drivername=self.database.kind).render_as_string(hide_password=False))
-        return Store(database, Outbox(database, self.signer), self.signer, self.trust)
+        self.opened.append(database)
+        return Store(database, Outbox(database, self.signer), self.signer, self.trust, self.opened)
 
-
-def headers_forbid_storing(headers: Mapping[str, str]) -> bool:
-    """Whether nobody on the way may keep the answer (RFC 6749 section 5.1)."""
-    return headers.get("Cache-Control") == "no-store"
+    async def close(self) -> None:
+        """Close this one and all that stand beside it."""
+        for database in self.opened:
+            await database.close()

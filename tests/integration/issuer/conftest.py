@@ -35,4 +35,4 @@ async def store(store_url: str) -> AsyncIterator[Store]:
     """A store with its outbox, and no issuer."""
     created = await Store.create(store_url)
     yield created
-    await created.database.close()
+    await created.close()
