@@ -211,6 +211,8 @@ def test_rsq_of_an_older_incarnation(issuer: IssuerSimulator) -> None:
         ({"scope": "admin"}, {"scope": "orders:read\tadmin"}),
         ({"groups": "staff"}, {"groups": ["guests", "staff"]}),
         ({"level": 3}, {"level": 3.0}),
+        ({"admin": True}, {"admin": True}),
+        ({"admin": False}, {"admin": [True, False]}),
         ({"sub": "al\u00edce"}, {"sub": "al\u00edce"}),
         ({"jti": "t-1"}, {"jti": "t-1"}),
         ({}, {}),

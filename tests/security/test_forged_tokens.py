@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from events import Baseline, EventKey, EventSigner, KeyState, Stream, pack
-from tests.simulator import IssuerSimulator, Listener, SigningKey, b64, signing_key
+from tests.simulator import IssuerSimulator, Listener, SigningKey, b64, signing_key, unb64
 from verifier_agent import RejectionCode
 
 STRANGER = signing_key("ES256", "stranger")
@@ -64,6 +64,16 @@ def test_degenerate_ecdsa_signature(issuer: IssuerSimulator, listener: Listener,
     forged = f"{issuer.token().rpartition('.')[0]}.{b64(signature)}"
 
     assert listener.rejection(forged) is RejectionCode.BAD_SIGNATURE
+
+
+def test_signature_filled_up_with_zeros(issuer: IssuerSimulator, listener: Listener) -> None:
+    token = issuer.token()
+    signing_input, _, text = token.rpartition(".")
+    r, s = unb64(text)[:32], unb64(text)[32:]
+    assert listener.rejection(token) is None
+
+    for filled in (r + b"\0" + s, r + b"\0" * 32 + s, b"\0" + r + s, r + s + b"\0"):
+        assert listener.rejection(f"{signing_input}.{b64(filled)}") is RejectionCode.BAD_SIGNATURE
 
 
 # -- key

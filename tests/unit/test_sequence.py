@@ -165,6 +165,14 @@ def test_two_events_with_one_seq_are_a_fork_that_stays() -> None:
     assert sequence.fork is not None
 
 
+def test_an_event_other_than_the_one_a_baseline_follows_is_a_fork() -> None:
+    sequence = StreamSequence()
+    sequence.record(pack(2, 1), "baseline", NOON, follows=pack(1, 7), follows_digest="seventh")
+
+    assert sequence.judge(pack(1, 7), "seventh") is Arrival.NEW
+    assert sequence.judge(pack(1, 7), "another") is Arrival.FORKED
+
+
 def test_a_head_with_another_digest_than_the_applied_event_is_a_fork() -> None:
     sequence = sequence_of([1, 2])
     sequence.check_head(head_at(2, digest="another"), NOON)

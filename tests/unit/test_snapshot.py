@@ -93,6 +93,18 @@ def test_a_lift_in_a_snapshot_counts(issuer: IssuerSimulator) -> None:
     assert listener.rejection(token) is None
 
 
+@pytest.mark.parametrize("kind", ["selector", "digests"])
+def test_a_lift_known_here_outlives_an_older_snapshot(issuer: IssuerSimulator, kind: str) -> None:
+    token = issuer.token()
+    revocation = issuer.revoke(Selector.of(sub="alice")) if kind == "selector" else issuer.revoke_tokens(token)
+    older = Listener.caught_up(issuer).verifier.snapshot()
+    issuer.lift(revocation)
+    listener = Listener.caught_up(issuer)
+    listener.verifier.restore(older)
+
+    assert listener.rejection(token) is None
+
+
 def test_a_restored_revocation_meets_tokens_verified_before(issuer: IssuerSimulator) -> None:
     listener = Listener.caught_up(issuer)
     token = issuer.token()
