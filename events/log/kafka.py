@@ -26,6 +26,9 @@ MAX_MESSAGE_BYTES: Final = 1_048_576
 CALL_SECONDS: Final = 5.0
 """Longest wait for an answer of the broker; the client's own default is 40."""
 
+STOP_SECONDS: Final = 5.0
+"""Longest wait for a client to stop: more than the time after which a producer drops what nobody acknowledges."""
+
 log = logging.getLogger(__name__)
 
 _OPTIONS: Final = {"prefix", "security", "mechanism", "ca", "replication"}
@@ -314,7 +317,7 @@ async def _stopped(client: AIOKafkaProducer | AIOKafkaConsumer) -> None:
     task = asyncio.current_task()
     cancelled = task.cancelling() if task else 0
     try:
-        async with asyncio.timeout(CALL_SECONDS):
+        async with asyncio.timeout(STOP_SECONDS):
             await client.stop()
     except (KafkaError, TimeoutError, OSError) as error:
         log.debug("kafka_client_not_stopped", extra={"error": _words(error)})
