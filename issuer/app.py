@@ -30,6 +30,7 @@ from issuer.settings import IssuerSettings
 from issuer.store.database import Database
 from issuer.store.migration import check_version, migrate
 from issuer.tokens import TokenService, load_enhancers
+from verifier_agent import SettingInvalid
 from verifier_agent.clocks import Clock, SystemClock
 
 log = logging.getLogger(__name__)
@@ -50,7 +51,7 @@ async def running_services(settings: IssuerSettings, clock: Clock | None = None)
     """
     clock = clock or SystemClock()
     async with AsyncExitStack() as stack:
-        kek = KeyEncryptionKey.load(settings.kek_file)
+        kek = _kek(settings)
         database = Database(settings.store)
         stack.push_async_callback(database.close)
         await (migrate(database) if settings.migrate else check_version(database))
@@ -93,11 +94,19 @@ async def initialise(settings: IssuerSettings) -> IssuerTrust:
     database = Database(settings.store)
     try:
         await migrate(database)
-        vault = KeyVault(database, KeyEncryptionKey.load(settings.kek_file))
+        vault = KeyVault(database, _kek(settings))
         event_jwk = await vault.create_event_key()
     finally:
         await database.close()
     return IssuerTrust(issuer=settings.issuer, event_keys=(public(event_jwk),))
+
+
+def _kek(settings: IssuerSettings) -> KeyEncryptionKey:
+    if settings.kek is not None:
+        return KeyEncryptionKey.decode(settings.kek.reveal(), "setting 'kek'")
+    if settings.kek_file is not None:
+        return KeyEncryptionKey.load(settings.kek_file)
+    raise SettingInvalid("a key-encryption key is needed: set TOCSIN_KEK_FILE, or TOCSIN_KEK")
 
 
 def create_app(settings: IssuerSettings, clock: Clock | None = None) -> web.Application:
@@ -122,7 +131,7 @@ async def _background(services: Services, event_log: EventLog) -> AsyncIterator[
     An issuer whose relay has died would answer 201 to revocations that nobody hears.
     """
     tasks = [
-        asyncio.create_task(services.own_agent.run(), name="own-agent"),
+        asyncio.create_task(services.own_agent.run(services.relay.look), name="own-agent"),
         asyncio.create_task(services.relay.run(), name="relay"),
         asyncio.create_task(_report_faults(event_log), name="log-check"),
     ]

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from verifier_agent import Seconds, SettingInvalid
+from verifier_agent import Seconds, Secret, SettingInvalid
 
 Algorithm = Literal["ES256", "RS256", "EdDSA"]
 
@@ -18,7 +18,8 @@ class IssuerSettings(msgspec.Struct, frozen=True, kw_only=True):
         issuer: its identifier (RFC 8414 section 2): an https URL, or http on a loopback address.
         store: ``sqlite:///file`` or ``postgresql://user:password@host/database``.
         log: URL of the event log, see ``events.log.open_log``.
-        kek_file: file with the key-encryption key that private keys are sealed with.
+        kek_file: file with the key-encryption key that private keys are sealed with, 32 bytes in base64.
+        kek: the key itself, instead of the file.
         host: address to listen on.
         port: port to listen on.
         audience: ``aud`` of tokens of clients that have none of their own.
@@ -32,7 +33,8 @@ class IssuerSettings(msgspec.Struct, frozen=True, kw_only=True):
     issuer: str
     store: str
     log: str
-    kek_file: Path
+    kek_file: Path | None = None
+    kek: Secret | None = None
     host: str = "127.0.0.1"
     port: int = 8080
     audience: str = "default"

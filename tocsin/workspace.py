@@ -54,17 +54,26 @@ class Workspace:
         return self.folder / "demo-client.json"
 
     async def set_up(
-        self, issuer: str, *, host: str, port: int, sidecar_port: int, store: str | None, log: str | None
+        self,
+        issuer: str | None = None,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        sidecar_port: int = 0,
+        store: str | None = None,
+        log: str | None = None,
+        demo: bool = True,
     ) -> list[Path]:
         """Make what is missing, and leave what is there; the files that were made.
 
         Args:
-            issuer: the issuer's identifier and URL.
+            issuer: the issuer's identifier and URL; by default the address that it listens on.
             host: where the issuer listens.
-            port: where the issuer listens.
-            sidecar_port: where the sidecar listens.
+            port: where the issuer listens; 0 for any free port.
+            sidecar_port: where the sidecar listens; 0 for any free port.
             store: URL of the store; a file in this folder when absent.
             log: URL of the event log; a file in this folder when absent.
+            demo: whether to make the demo client.
 
         Raises:
             SettingInvalid: a URL cannot be used, or a file that is there is no good.
@@ -74,7 +83,7 @@ class Workspace:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         made = []
         settings = IssuerSettings(
-            issuer=issuer,
+            issuer=issuer or f"http://{host}:{port}",
             store=store or f"sqlite:///{folder}/store.db",
             log=log or f"sqlite:///{folder}/events.db",
             kek_file=folder / "kek",
@@ -87,18 +96,20 @@ class Workspace:
             made.append(self.kek)
         trust = await initialise(settings)
         trust.save(self.trust)
-        made += await self._clients(settings)
+        made += await self._clients(settings, demo=demo)
         if not self.config.exists():
             # Private: the store's URL may hold a password.
             _write_private(self.config, _toml(settings, folder, sidecar_port).encode())
             made.append(self.config)
         return [*made, self.trust]
 
-    async def _clients(self, settings: IssuerSettings) -> list[Path]:
+    async def _clients(self, settings: IssuerSettings, *, demo: bool) -> list[Path]:
         wanted = [
             (self.operator, Client(client_id=OPERATOR, name="Operator", scopes=SCOPES, audiences=(settings.issuer,))),
             (self.demo_client, Client(client_id=DEMO_CLIENT, name="Demo", scopes=DEMO_SCOPES)),
         ]
+        if not demo:
+            del wanted[1]
         database = Database(settings.store)
         store, made = ClientStore(database), []
         try:

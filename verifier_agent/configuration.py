@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar, get_args
 
 import msgspec
 
@@ -146,8 +146,12 @@ class Sources:
                 return parse_seconds(value)
             return msgspec.convert(value, field.type, strict=not from_text, dec_hook=_custom)
         except (msgspec.ValidationError, ValueError) as error:
-            shown = "" if "secret" in field.name else f" {value!r}"
+            shown = "" if _is_secret(field.type) else f" {value!r}"
             raise SettingInvalid(f"setting {field.name!r} from {source}:{shown}: {error}") from error
+
+
+def _is_secret(kind: Any) -> bool:
+    return kind is Secret or Secret in get_args(kind)
 
 
 def _is_list(kind: Any) -> bool:

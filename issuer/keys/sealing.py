@@ -4,7 +4,6 @@ The key's ``kid`` and use are authenticated with it, so a sealed key cannot be p
 """
 
 import base64
-import binascii
 import hashlib
 import os
 import secrets
@@ -39,6 +38,18 @@ class KeyEncryptionKey:
         return f"KeyEncryptionKey(kek_id={self.kek_id!r})"
 
     @classmethod
+    def decode(cls, text: str, source: str) -> Self:
+        """The key in ``text``, 32 bytes in base64.
+
+        Raises:
+            SettingInvalid: it is not that; the message names ``source`` and shows nothing of it.
+        """
+        try:
+            return cls(base64.b64decode(text.strip(), validate=True))
+        except ValueError as error:  # no base64, or another length
+            raise SettingInvalid(f"{source} is not {KEK_BYTES} bytes in base64") from error
+
+    @classmethod
     def load(cls, path: Path) -> Self:
         """Read the file that ``create`` wrote.
 
@@ -47,17 +58,12 @@ class KeyEncryptionKey:
         """
         try:
             mode = path.stat().st_mode & 0o777
-            key = base64.b64decode(path.read_bytes().strip(), validate=True)
+            text = path.read_text(errors="replace")
         except OSError as error:
             raise SettingInvalid(f"setting 'kek_file': {error}") from error
-        except binascii.Error as error:
-            raise SettingInvalid(f"setting 'kek_file': {path} is not {KEK_BYTES} bytes in base64") from error
         if mode & 0o077:
             raise SettingInvalid(f"setting 'kek_file': others may read {path} (mode {mode:o}); chmod 600 it")
-        try:
-            return cls(key)
-        except ValueError as error:
-            raise SettingInvalid(f"setting 'kek_file': {path}: {error}") from error
+        return cls.decode(text, f"setting 'kek_file': {path}")
 
     @classmethod
     def create(cls, path: Path) -> Self:

@@ -6,6 +6,7 @@ With the log away people can still revoke, and what this process has decided it 
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Final
 
 from events import IssuerTrust, SignedEvent, Stream
@@ -47,13 +48,13 @@ class OwnAgent:
         """Apply what this process has just committed, before anybody is answered."""
         self.verifier.apply(event.stream, event.text, received=self._clock.boot())
 
-    async def catch_up(self) -> None:
-        """Apply everything that the store has and we do not.
+    async def catch_up(self) -> bool:
+        """Apply everything that the store has and we do not; whether there was anything.
 
         Raises:
             StoreUnavailable: the store does not answer.
         """
-        received = self._clock.boot()
+        received, before_all = self._clock.boot(), self._known()
         async with self._database.read() as connection:
             heads = await self._outbox.heads(connection)
             for stream in SEQUENCED:
@@ -69,13 +70,22 @@ class OwnAgent:
                         break
                     await asyncio.sleep(0)
         self.verifier.state.observe(heads, received)
+        return self._known() != before_all
 
-    async def run(self) -> None:
-        """Catch up for ever, until cancelled."""
+    def _known(self) -> list[int]:
+        return [self.verifier.state.sequences[stream].contiguous() for stream in SEQUENCED]
+
+    async def run(self, news: Callable[[], None]) -> None:
+        """Catch up for ever, until cancelled.
+
+        Args:
+            news: called when another replica had decided something.
+        """
         reachable = True
         while True:
             try:
-                await self.catch_up()
+                if await self.catch_up():
+                    news()
                 reachable = True
             except StoreUnavailable as error:
                 if reachable:

@@ -28,8 +28,8 @@ from issuer.store.schema import leases, streams
 log = logging.getLogger(__name__)
 
 BEAT_SECONDS: Final = 1.0
-POLL_SECONDS: Final = 0.05
-"""How soon what another replica has decided is published."""
+LOOK_SECONDS: Final = 1.0
+"""Longest time between two looks into the store for what other replicas have decided; ``look`` asks for one at once."""
 RETRY_SECONDS: Final = 0.5
 FLOOR_EVERY: Final = 30
 """Heartbeats between two looks at what has expired."""
@@ -80,6 +80,7 @@ class Relay:
         self._opener = opener
         self._lease = Lease(database, RELAY, holder)
         self._offers = Offers()
+        self._look = True
         self._decided = asyncio.Event()
         self._fence = 0
         self._marks: dict[Stream, int] = {}
@@ -87,6 +88,11 @@ class Relay:
     def offer(self, event: SignedEvent) -> None:
         """Say what has just been committed by this process."""
         self._offers.put(event)
+        self._decided.set()
+
+    def look(self) -> None:
+        """Say that the store has something that another replica has decided."""
+        self._look = True
         self._decided.set()
 
     async def run(self) -> None:
@@ -172,7 +178,6 @@ class Relay:
 
     async def _publish(self) -> None:
         in_order = False  # whether the log is known to hold what it must
-        look = True  # whether to look into the store for what other replicas have decided
         while True:
             self._decided.clear()
             try:
@@ -181,24 +186,20 @@ class Relay:
                         await self._read_back(stream)
                     in_order = True
                     self.state = RelayState.PUBLISHING
+                look, self._look = self._look, False
                 for stream in SEQUENCED:
                     await self._publish_new(stream, look=look)
             except LogError as error:
                 if self.state is not RelayState.LOG_UNAVAILABLE:
                     log.warning("event_log_unavailable", extra={"error": str(error)})
-                self.state, in_order, look = RelayState.LOG_UNAVAILABLE, False, True
+                self.state, in_order, self._look = RelayState.LOG_UNAVAILABLE, False, True
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
-            look = not await self._offered()
-
-    async def _offered(self) -> bool:
-        """Wait for an offer, at most until it is time to look into the store; whether there was one."""
-        try:
-            async with asyncio.timeout(POLL_SECONDS):
-                await self._decided.wait()
-        except TimeoutError:
-            return False
-        return True
+            try:
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._decided.wait()
+            except TimeoutError:
+                self._look = True
 
     async def _publish_new(self, stream: Stream, *, look: bool) -> None:
         """Publish what lies above the mark, then move the mark."""

@@ -109,6 +109,12 @@ def _parsed(url: str) -> URL:
         )
     if parsed.drivername == "sqlite" and parsed.database in (None, "", ":memory:"):
         raise SettingInvalid("setting 'store' names no file: sqlite:///relative.db or sqlite:////absolute.db")
+    if parsed.drivername == "postgresql":
+        # libpq's name for it is what people write; asyncpg calls the same thing ssl.
+        query = {"ssl" if name == "sslmode" else name: value for name, value in parsed.query.items()}
+        if unknown := sorted(set(query) - {"ssl"}):
+            raise SettingInvalid(f"setting 'store' has an option {unknown[0]!r}; postgresql:// knows sslmode alone")
+        parsed = parsed.set(query=query)
     return parsed
 
 

@@ -93,7 +93,7 @@ def shell(tmp_path: Path) -> Shell:
 async def installation(tmp_path: Path) -> AsyncIterator[Installation]:
     """What `tocsin init`, `tocsin issuer` and `tocsin agent` make of a folder."""
     workspace = Workspace(tmp_path / ".tocsin")
-    await workspace.set_up("http://127.0.0.1:0", host="127.0.0.1", port=0, sidecar_port=0, store=None, log=None)
+    await workspace.set_up()
     program = ["tocsin", "--config", str(workspace.config)]
     async with (
         Program("issuer", [*program, "issuer", "--json"], tmp_path) as issuer,

@@ -44,7 +44,7 @@ async def _stay(output: Output, log: str | None) -> None:
     """Issuer and sidecar on their usual ports, with what they need in ``.tocsin``."""
     workspace = Workspace(DEFAULT_FILE.parent)
     url = f"http://127.0.0.1:{ISSUER_PORT}"
-    await workspace.set_up(url, host="127.0.0.1", port=ISSUER_PORT, sidecar_port=SIDECAR_PORT, store=None, log=log)
+    await workspace.set_up(port=ISSUER_PORT, sidecar_port=SIDECAR_PORT, log=log)
     program = ["tocsin", "--config", str(workspace.config)]
     async with (
         Program("issuer", [*program, "issuer", "--json"], workspace.folder),

@@ -19,11 +19,13 @@ from tocsin.workspace import Workspace
 @click.option("--sidecar-port", default=8081, show_default=True, type=click.IntRange(0, 65535))
 @click.option("--store", help="sqlite:///… or postgresql://…; by default a file in the folder.")
 @click.option("--log", help="sqlite:///… or kafka://…; by default a file in the folder.")
+@click.option("--demo/--no-demo", default=True, show_default=True, help="Whether to make a client to try it with.")
 @json_option
 @click.pass_obj
 def command(
     context: Context,
     folder: Path,
+    demo: bool,
     issuer: str | None,
     host: str,
     port: int,
@@ -38,7 +40,13 @@ def command(
     workspace = Workspace(folder)
     made = asyncio.run(
         workspace.set_up(
-            issuer or f"http://127.0.0.1:{port}", host=host, port=port, sidecar_port=sidecar_port, store=store, log=log
+            issuer or f"http://127.0.0.1:{port}",
+            host=host,
+            port=port,
+            sidecar_port=sidecar_port,
+            store=store,
+            log=log,
+            demo=demo,
         )
     )
     context.output.answer({"folder": str(folder), "files": [str(path) for path in made]})
