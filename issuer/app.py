@@ -30,7 +30,6 @@ from issuer.settings import IssuerSettings
 from issuer.store.database import Database
 from issuer.store.migration import check_version, migrate
 from issuer.tokens import TokenService, load_enhancers
-from verifier_agent import SettingInvalid
 from verifier_agent.clocks import Clock, SystemClock
 
 log = logging.getLogger(__name__)
@@ -106,7 +105,7 @@ def _kek(settings: IssuerSettings) -> KeyEncryptionKey:
         return KeyEncryptionKey.decode(settings.kek.reveal(), "setting 'kek'")
     if settings.kek_file is not None:
         return KeyEncryptionKey.load(settings.kek_file)
-    raise SettingInvalid("a key-encryption key is needed: set TOCSIN_KEK_FILE, or TOCSIN_KEK")
+    raise AssertionError("settings with neither cannot be made")
 
 
 def create_app(settings: IssuerSettings, clock: Clock | None = None) -> web.Application:

@@ -46,6 +46,8 @@ class IssuerSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         _check_issuer(self.issuer)
+        if self.kek_file is None and self.kek is None:
+            raise SettingInvalid("setting 'kek_file' is missing: set TOCSIN_KEK_FILE, or TOCSIN_KEK to the key itself")
         if not 0 <= self.port < 65536:
             raise SettingInvalid(f"setting 'port' must be 0 to 65535, not {self.port}")
         if not self.signing_algorithms:

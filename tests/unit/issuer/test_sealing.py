@@ -118,3 +118,18 @@ def test_a_file_that_holds_no_key_is_refused_by_the_name_of_the_setting(tmp_path
 def test_a_file_that_cannot_be_read_is_refused_by_the_name_of_the_setting(tmp_path: Path, name: str) -> None:
     with pytest.raises(SettingInvalid, match="setting 'kek_file'"):
         KeyEncryptionKey.load(tmp_path / name)
+
+
+def test_a_key_from_the_environment_is_the_key_of_the_file(tmp_path: Path) -> None:
+    created = KeyEncryptionKey.create(tmp_path / "kek")
+
+    given = KeyEncryptionKey.decode((tmp_path / "kek").read_text(), "setting 'kek'")
+
+    assert given.kek_id == created.kek_id
+
+
+def test_a_key_from_the_environment_that_is_none_is_refused_without_being_shown() -> None:
+    with pytest.raises(SettingInvalid, match="setting 'kek'") as refused:
+        KeyEncryptionKey.decode("c2hvcnQta2V5", "setting 'kek'")
+
+    assert "c2hvcnQta2V5" not in str(refused.value)
