@@ -161,6 +161,15 @@ def test_replayed_event(issuer: IssuerSimulator, listener: Listener) -> None:
     assert listener.rejection(token) is None
 
 
+def test_replayed_batch_outlives_its_lift(issuer: IssuerSimulator, listener: Listener) -> None:
+    token = issuer.token()
+    batch = issuer.revoke_tokens(token)
+    listener.hear(batch, batch)
+    listener.hear(issuer.lift(batch), batch)
+
+    assert listener.rejection(token) is None
+
+
 def test_replayed_key_set(issuer: IssuerSimulator, listener: Listener) -> None:
     older = issuer.publish_key(signing_key("ES256", "second"))
     listener.hear(older, issuer.publish_key(signing_key("ES256", "second"), KeyState.RETIRED))

@@ -25,6 +25,7 @@ class FailingLog:
 
     Attributes:
         faults: what the next reads raise.
+        reads: the positions after which each read began.
         opened: how many handles there have been.
         closed: how many of them were closed.
         silent: reads find nothing, and each takes a second of the clock.
@@ -34,6 +35,7 @@ class FailingLog:
         self.issuer = issuer
         self.kept = MemoryLog()
         self.faults: list[BaseException] = []
+        self.reads: list[dict[Stream, int | None]] = []
         self.opened = 0
         self.closed = 0
         self.silent = False
@@ -57,6 +59,7 @@ class FailingLog:
             raise NotImplementedError
 
         async def read(self, after: Mapping[Stream, int | None], *, wait: float, limit: int = 1000) -> list[Entry]:
+            self._log.reads.append(dict(after))
             if self._log.faults:
                 raise self._log.faults.pop(0)
             if self._log.silent:
@@ -158,6 +161,7 @@ async def test_of_the_heartbeats_only_the_newest_is_read_at_start(
     async with agent_on(event_log, settings) as agent:
         assert agent.status().ready
         assert agent.verifier.state.freshness.newest == beats[-1].record
+    assert event_log.reads[0] == {Stream.KEYS: None, Stream.REVOCATIONS: None, Stream.HEARTBEATS: 3}
 
 
 async def test_an_agent_that_is_not_ready_in_time_is_there_all_the_same(
@@ -294,6 +298,8 @@ async def test_a_lost_position_is_read_again_from_the_start(
         await event_log.say(issuer.revoke(Selector.of(sub="bob")))
         await until(agent, lambda: agent.status().selectors == 2)
 
+        lost = next(at for at, after in enumerate(event_log.reads) if at and after[Stream.REVOCATIONS] is None)
+        assert event_log.reads[lost][Stream.KEYS] == event_log.reads[lost - 1][Stream.KEYS] is not None
         assert event_log.opened == 1
         assert agent.status().log_failures == 0
 

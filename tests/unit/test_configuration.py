@@ -216,6 +216,15 @@ def test_a_secret_is_shown_nowhere() -> None:
     assert settings.client_secret.reveal() == "hunter2"
 
 
+def test_a_bad_value_of_a_setting_that_holds_secrets_is_not_repeated() -> None:
+    class Door(msgspec.Struct):
+        passwords: tuple[Secret, ...] = ()
+
+    with pytest.raises(SettingInvalid, match=r"setting 'passwords' from tocsin\.toml") as refused:
+        sources(file={"passwords": "hunter2"}).read(Door)
+    assert "hunter2" not in str(refused.value)
+
+
 def test_secrets_are_equal_when_their_texts_are() -> None:
     assert Secret("a") == copy.copy(Secret("a")) == pickle.loads(pickle.dumps(Secret("a")))  # noqa: S301 - our own
     assert Secret("a") != Secret("b")

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from events import KeyState, Revoke, Selector, Stream
@@ -113,6 +114,18 @@ def test_a_restored_revocation_meets_tokens_verified_before(issuer: IssuerSimula
     listener.verifier.restore(Listener.caught_up(issuer).verifier.snapshot())
 
     assert listener.rejection(token) is RejectionCode.REVOKED
+
+
+def test_a_restored_key_set_meets_tokens_verified_before(issuer: IssuerSimulator) -> None:
+    listener = Listener.caught_up(issuer)
+    token = issuer.token()
+    listener.verify(token)
+    other = signing_key("ES256", "second").published()
+    issuer.keys[issuer.key.kid] = msgspec.structs.replace(other, kid=issuer.key.kid)
+    issuer.publish_keys()
+    listener.verifier.restore(Listener.caught_up(issuer).verifier.snapshot())
+
+    assert listener.rejection(token) is RejectionCode.BAD_SIGNATURE
 
 
 def test_a_revocation_past_its_time_is_not_brought_back(issuer: IssuerSimulator) -> None:
