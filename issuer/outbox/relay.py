@@ -31,8 +31,8 @@ BEAT_SECONDS: Final = 1.0
 LOOK_SECONDS: Final = 1.0
 """Longest time between two looks into the store for what other replicas have decided; ``look`` asks for one at once."""
 RETRY_SECONDS: Final = 0.5
-FLOOR_EVERY: Final = 30
-"""Heartbeats between two looks at what has expired."""
+LOOK_EVERY: Final = 30
+"""Heartbeats between two looks at what has expired, and at whether the log still is what it was."""
 BATCH: Final = 500
 READ_BACK_SECONDS: Final = 2.0
 
@@ -84,6 +84,7 @@ class Relay:
         self._decided = asyncio.Event()
         self._fence = 0
         self._marks: dict[Stream, int] = {}
+        self._in_doubt = True  # whether the log may not hold what it must
 
     def offer(self, event: SignedEvent) -> None:
         """Say what has just been committed by this process."""
@@ -148,15 +149,35 @@ class Relay:
 
     async def _beat(self) -> None:
         beats = 0
+        ends: dict[Stream, int] = {}
         while True:
             try:
                 await self._send_heartbeat()
+                if self.state is RelayState.LOG_UNAVAILABLE:  # with nothing to publish, nobody else would notice
+                    self._doubt()
+                if beats and beats % LOOK_EVERY == 0:
+                    ends = await self._ends(ends)
             except LogError as error:
-                log.debug("heartbeat_not_sent", extra={"error": str(error)})
-            if beats % FLOOR_EVERY == 0:
+                self._log_is_away(error)
+            if beats % LOOK_EVERY == 0:
                 await self._outbox.advance_floor()
             beats += 1
             await asyncio.sleep(BEAT_SECONDS)
+
+    async def _ends(self, before: dict[Stream, int]) -> dict[Stream, int]:
+        """Where the log ends; one that is empty or ends earlier than before may have lost something."""
+        ends = {}
+        for stream in SEQUENCED:
+            end = await self._log.head(stream)
+            if end is None or end < before.get(stream, 0):
+                self._doubt()
+            ends[stream] = end or 0
+        return ends
+
+    def _doubt(self) -> None:
+        """Have the log read back: it may not hold what it must."""
+        self._in_doubt = True
+        self._decided.set()
 
     async def _send_heartbeat(self) -> None:
         async with self._database.write() as connection:
@@ -177,29 +198,35 @@ class Relay:
     # -- events
 
     async def _publish(self) -> None:
-        in_order = False  # whether the log is known to hold what it must
+        self._in_doubt = True
+        looked = 0.0
         while True:
             self._decided.clear()
+            now = asyncio.get_running_loop().time()
             try:
-                if not in_order:
+                if self._in_doubt:
+                    self._in_doubt, self._look = False, True
                     for stream in SEQUENCED:
                         await self._read_back(stream)
-                    in_order = True
                     self.state = RelayState.PUBLISHING
-                look, self._look = self._look, False
+                look, self._look = self._look or now >= looked + LOOK_SECONDS, False
                 for stream in SEQUENCED:
                     await self._publish_new(stream, look=look)
             except LogError as error:
-                if self.state is not RelayState.LOG_UNAVAILABLE:
-                    log.warning("event_log_unavailable", extra={"error": str(error)})
-                self.state, in_order, self._look = RelayState.LOG_UNAVAILABLE, False, True
+                self._log_is_away(error)
+                self._in_doubt = True
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
-            try:
+            if look:
+                looked = now
+            with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_SECONDS):
                     await self._decided.wait()
-            except TimeoutError:
-                self._look = True
+
+    def _log_is_away(self, error: LogError) -> None:
+        if self.state is not RelayState.LOG_UNAVAILABLE:
+            log.warning("event_log_unavailable", extra={"error": str(error)})
+        self.state = RelayState.LOG_UNAVAILABLE
 
     async def _publish_new(self, stream: Stream, *, look: bool) -> None:
         """Publish what lies above the mark, then move the mark."""
