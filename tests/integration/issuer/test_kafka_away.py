@@ -1,0 +1,134 @@
+"""The issuer on a real Kafka broker that stops and comes back, with what it had or without."""
+
+import asyncio
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from events import Revoke, Selector, Stream
+from events.log import Retention
+from events.log.kafka import KafkaSettings
+from events.log.kafka_topics import KafkaTopics
+from tests.issuer_under_test import Installation, rejection, until
+from tests.outbox_reader import numbers
+from tests.services.service import Service
+from verifier_agent import Agent
+
+DECIDED = 25
+BACK_SECONDS = 60.0
+"""For a broker to be found again by everybody, on a busy machine."""
+
+
+async def make_topics(url: str) -> None:
+    await KafkaTopics(KafkaSettings.parse(url), Retention()).create()
+
+
+@pytest.fixture
+async def installation(kafka_broker_of_its_own: Service, tmp_path: Path) -> Installation:
+    url = f"kafka://{kafka_broker_of_its_own.address}"
+    await make_topics(url)
+    return await Installation.create(tmp_path, log=url)
+
+
+def _refuses(agent: Agent, token: str) -> bool:
+    return rejection(agent, token) == "revoked"
+
+
+def _knows(agent: Agent, selectors: int) -> bool:
+    return agent.status().selectors == selectors
+
+
+def subjects(events: list[object]) -> list[object]:
+    """Whom the revocations hit, in their order."""
+    return [event.selector.claims["sub"] for event in events if isinstance(event, Revoke)]
+
+
+async def test_with_kafka_away_people_can_revoke_and_everything_is_published_in_order_when_it_is_back(
+    installation: Installation, kafka_broker_of_its_own: Service
+) -> None:
+    broker = kafka_broker_of_its_own
+    demo = installation.demo
+    async with installation.running() as issuer, installation.agent() as one, installation.agent() as two:
+        operators, token, kept = [await issuer.token(by) for by in (installation.operator, demo, demo)]
+        assert (rejection(one, token), rejection(two, token)) == (None, None)
+
+        await asyncio.to_thread(broker.stop)
+        answer = await issuer.admin("POST", "/revocations", {"reason": "stolen", "token": token}, token=operators)
+        assert (answer.status, answer.json()["published"]) == (201, False)
+        assert not await issuer.active(token, demo)
+        assert await issuer.active(kept, demo)
+        decided = [
+            await issuer.services.revocations.revoke(Selector.of(sub=f"user-{number}"), reason="x", actor="test")
+            for number in range(DECIDED)
+        ]
+        waited = await issuer.admin(
+            "POST", "/revocations", {"reason": "x", "jti": "x"}, token=operators, Prefer="wait=1"
+        )
+        assert (waited.status, waited.json()["published"]) == (201, False)
+        listed = (await issuer.admin("GET", "/revocations", token=operators)).json()["revocations"]
+        assert not any(revocation["published"] for revocation in listed)
+        assert len(listed) == DECIDED + 2
+        assert (await issuer.send("GET", "/readyz")).status == 200
+        assert (await issuer.token(demo)).count(".") == 2
+        assert rejection(one, token) is None  # nobody has told it
+
+        await asyncio.to_thread(broker.start)
+
+        for agent in (one, two):
+            await until(partial(_refuses, agent, token), "the agent refuses the token", BACK_SECONDS)
+            await until(partial(_knows, agent, DECIDED), "the agent knows all the rest", BACK_SECONDS)
+            assert rejection(agent, kept) is None
+        last = max(revocation.seq for revocation in decided)
+
+        async def is_published() -> bool:
+            return await issuer.services.relay.published(Stream.REVOCATIONS) > last
+
+        await until(is_published, "the mark has moved", BACK_SECONDS)
+        events = await installation.said(Stream.REVOCATIONS)
+        assert list(dict.fromkeys(event.seq for event in events)) == await numbers(
+            issuer.services.database, Stream.REVOCATIONS
+        )
+        assert list(dict.fromkeys(subjects([event.record for event in events]))) == [
+            f"user-{number}" for number in range(DECIDED)
+        ]
+
+
+async def test_a_broker_that_comes_back_with_nothing_is_told_everything_that_is_live(
+    installation: Installation, kafka_broker_of_its_own: Service
+) -> None:
+    async with installation.running() as issuer:
+        token = await issuer.token(installation.demo)
+        await issuer.revoke(token=token)
+        await issuer.admin("POST", "/revocations", {"reason": "x", "selector": {"sub": "alice"}}, Prefer="wait=30")
+
+        await asyncio.to_thread(kafka_broker_of_its_own.restart_empty)
+        await make_topics(installation.settings.log)
+
+        async def has_everything() -> bool:
+            there = [event.seq for event in await installation.said(Stream.REVOCATIONS)]
+            _baseline, *live = await numbers(issuer.services.database, Stream.REVOCATIONS)
+            return there[-len(live) :] == live
+
+        await until(has_everything, "what is live is on the new broker", BACK_SECONDS)
+        async with installation.agent() as agent:
+            await until(lambda: agent.status().ready, "a new agent is complete", BACK_SECONDS)
+            assert rejection(agent, token) == "revoked"
+            assert agent.status().selectors == 1
+
+
+async def test_an_issuer_that_starts_while_kafka_is_away_issues_and_revokes(
+    installation: Installation, kafka_broker_of_its_own: Service
+) -> None:
+    await asyncio.to_thread(kafka_broker_of_its_own.stop)
+    async with installation.running() as issuer:
+        token = await issuer.token(installation.demo)
+        await issuer.revoke(selector={"client_id": "demo"})
+        assert not await issuer.active(token, installation.demo)
+        await until(lambda: issuer.services.relay.state == "log_unavailable", "the relay says so")
+
+        await asyncio.to_thread(kafka_broker_of_its_own.start)
+
+        async with installation.agent() as agent:
+            await until(lambda: agent.status().ready, "an agent is complete", BACK_SECONDS)
+            await until(lambda: rejection(agent, token) == "revoked", "the agent refuses the token", BACK_SECONDS)
