@@ -91,17 +91,15 @@ class ShiftedClock:
         return self._machine.boot()
 
 
-class Replica:
-    """One running issuer, as its clients see it.
+class IssuerClient:
+    """An issuer as its clients see it, over HTTP.
 
     Attributes:
         url: where it listens.
-        services: its inside, for tests that look there.
     """
 
-    def __init__(self, url: str, services: Services, session: ClientSession, operator: Credentials) -> None:
+    def __init__(self, url: str, session: ClientSession, operator: Credentials) -> None:
         self.url = url
-        self.services = services
         self._session = session
         self._operator = operator
 
@@ -142,6 +140,18 @@ class Replica:
         assert answer.status == 200, answer
         active: bool = answer.json()["active"]
         return active
+
+
+class Replica(IssuerClient):
+    """An issuer that runs in this process.
+
+    Attributes:
+        services: its inside, for tests that look there.
+    """
+
+    def __init__(self, url: str, session: ClientSession, operator: Credentials, services: Services) -> None:
+        super().__init__(url, session, operator)
+        self.services = services
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,7 +220,7 @@ class Installation:
             await site.start()
             url = f"http://127.0.0.1:{runner.addresses[0][1]}"
             async with ClientSession(timeout=ClientTimeout(total=ANSWER_SECONDS)) as session:
-                yield Replica(url, app[SERVICES], session, self.operator)
+                yield Replica(url, session, self.operator, app[SERVICES])
         finally:
             await runner.cleanup()
 

@@ -146,7 +146,7 @@ async def test_when_the_store_has_been_away_too_long_nothing_is_claimed(installa
         assert (answer.status, answer.json()["error"]) == (503, "temporarily_unavailable")
 
 
-async def test_what_was_revoked_is_enforced_from_the_first_request_after_every_start(installation: Installation) -> None:
+async def test_what_was_revoked_is_enforced_from_the_first_request_after_a_start(installation: Installation) -> None:
     for number in range(3):
         async with installation.running() as issuer:
             await issuer.revoke(selector={"sub": f"user-{number}"})
