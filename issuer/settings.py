@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from verifier_agent import Seconds, Secret, SettingInvalid
+from verifier_agent.settings import settings_repr
 
 Algorithm = Literal["ES256", "RS256", "EdDSA"]
 
@@ -59,6 +60,9 @@ class IssuerSettings(msgspec.Struct, frozen=True, kw_only=True):
                 f"setting 'access_token_lifetime' ({self.access_token_lifetime:g} s) must be 1 s or more "
                 f"and not above 'token_lifetime_ceiling' ({self.token_lifetime_ceiling:g} s)"
             )
+
+    def __repr__(self) -> str:
+        return settings_repr(self, "store", "log")
 
 
 def _check_issuer(issuer: str) -> None:

@@ -1,12 +1,18 @@
 """What an agent is told at start."""
 
+import re
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
+from events.records import MAX_SKEW
 from verifier_agent.configuration import Seconds
 from verifier_agent.errors import SettingInvalid
 from verifier_agent.policy import OnStale, VerificationPolicy
+
+_SECRET_PARTS: Final = re.compile(r"(?<=//).*(?=@)|(?<=\?).*", re.DOTALL)
+"""Of a URL: who logs in, up to the last ``@`` as a password may hold one; and the options, which may hold one too."""
 
 
 class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,8 +39,13 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     start_timeout: Seconds = 10
 
     def __post_init__(self) -> None:
+        if self.skew > MAX_SKEW:
+            raise SettingInvalid(f"setting 'skew' must be {MAX_SKEW:.0f} s or less, not {self.skew:g} s")
         if self.cache_size < 0:
             raise SettingInvalid(f"setting 'cache_size' must be 0 or more, not {self.cache_size}")
+
+    def __repr__(self) -> str:
+        return settings_repr(self, "log")
 
     def policy(self) -> VerificationPolicy:
         """The verifier's part of them."""
@@ -45,3 +56,15 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
             on_stale=self.on_stale,
             cache_size=self.cache_size,
         )
+
+
+def without_secrets(url: str) -> str:
+    """A URL fit to be shown: without user, password and the values of options."""
+    return _SECRET_PARTS.sub("…", url)
+
+
+def settings_repr(settings: msgspec.Struct, *urls: str) -> str:
+    """The ``repr`` of settings whose fields ``urls`` may hold passwords."""
+    values = {field.name: getattr(settings, field.name) for field in msgspec.structs.fields(settings)}
+    values |= {name: without_secrets(values[name]) for name in urls}
+    return f"{type(settings).__name__}({', '.join(f'{name}={value!r}' for name, value in values.items())})"

@@ -216,6 +216,13 @@ def test_a_secret_is_shown_nowhere() -> None:
     assert settings.client_secret.reveal() == "hunter2"
 
 
+def test_an_agents_settings_are_shown_without_the_password_of_the_log() -> None:
+    settings = AgentSettings(log="kafka://agent:hunter2@one:9092?prefix=a.", trust=Path("trust.json"))
+
+    assert "hunter2" not in f"{settings!r} {settings}"
+    assert "trust.json" in repr(settings)
+
+
 def test_a_bad_value_of_a_setting_that_holds_secrets_is_not_repeated() -> None:
     class Door(msgspec.Struct):
         passwords: tuple[Secret, ...] = ()

@@ -7,7 +7,7 @@ import pytest
 
 from issuer.settings import IssuerSettings
 from issuer.store.database import Database
-from verifier_agent import SettingInvalid, Sources
+from verifier_agent import Secret, SettingInvalid, Sources
 
 ENVIRONMENT = {
     "TOCSIN_ISSUER": "https://issuer.example",
@@ -138,3 +138,16 @@ def test_a_store_that_cannot_be_is_refused_by_name_without_its_password(url: str
 
     assert "S3cret" not in str(refused.value)
     assert refused.value.__cause__ is None or "S3cret" not in str(refused.value.__cause__)
+
+
+def test_settings_are_shown_without_the_passwords_in_their_urls() -> None:
+    settings = IssuerSettings(
+        issuer="https://issuer.example",
+        store="postgresql://tocsin:S3c@ret/1@localhost/tocsin?password=S3cret",
+        log="kafka://tocsin:S3cret@one:9092,two:9092",
+        kek=Secret("S3cret"),
+    )
+
+    assert "S3c" not in f"{settings!r} {settings}"
+    assert "postgresql://…@localhost/tocsin" in repr(settings)
+    assert "one:9092,two:9092" in repr(settings)
