@@ -8,6 +8,7 @@ from issuer.endpoints.form import read_form, required
 from issuer.endpoints.services import SERVICES
 from issuer.errors import OAuthError
 from issuer.grants import GrantRequest
+from issuer.grants.grant import CREDENTIALS
 
 
 async def token(request: web.Request) -> web.Response:
@@ -25,5 +26,6 @@ async def token(request: web.Request) -> web.Response:
         raise OAuthError("unsupported_grant_type", "there is no such grant here")
     if grant.grant_type not in client.grants:
         raise OAuthError("unauthorized_client", "this client may not use this grant")
-    authorization = await grant.authorize(GrantRequest(client=client, parameters=form, rsq=rsq))  # 5
+    parameters = {name: value for name, value in form.items() if name not in CREDENTIALS}
+    authorization = await grant.authorize(GrantRequest(client=client, parameters=parameters, rsq=rsq))  # 5
     return json_answer(await services.tokens.create(authorization))  # 6

@@ -1,12 +1,15 @@
 """What a grant is: given an authenticated client's request, whom the token shall speak for, and what it may."""
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 
 from issuer.clients import Client
 from issuer.errors import OAuthError
+
+CREDENTIALS: Final = frozenset({"client_secret", "client_assertion"})
+"""Parameters that authenticate the client; no grant needs them (RFC 6749 section 2.3.1, RFC 7521 section 4.2)."""
 
 
 class GrantRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -14,7 +17,7 @@ class GrantRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         client: who asks.
-        parameters: the form, each name once (RFC 6749 section 3.2).
+        parameters: the form, each name once (RFC 6749 section 3.2), without the client's credentials.
         rsq: highest revocation ``seq`` known here, read before anything about this request was looked up. A grant that
             derives from an older credential lowers it to that credential's.
     """
@@ -22,6 +25,11 @@ class GrantRequest(msgspec.Struct, frozen=True, kw_only=True):
     client: Client
     parameters: Mapping[str, str]
     rsq: int
+
+    def __repr__(self) -> str:
+        # Values may be passwords, codes and tokens.
+        names = ", ".join(sorted(self.parameters))
+        return f"GrantRequest(client_id={self.client.client_id!r}, parameters=({names}), rsq={self.rsq})"
 
 
 class Authorization(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,14 +3,15 @@
 import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
 
 from issuer.clients import ClientStore
 from issuer.errors import SealBroken
-from issuer.grants import Authorization
+from issuer.grants import Authorization, GrantRequest
+from issuer.grants.client_credentials import ClientCredentialsGrant
 from issuer.keys.key_service import KeyVault
 from issuer.keys.sealing import KeyEncryptionKey
 from issuer.store.database import Database
@@ -126,3 +127,29 @@ async def test_what_agents_are_given_to_trust_holds_no_private_key(tmp_path: Pat
     [key] = msgspec.json.decode((tmp_path / "trust.json").read_bytes())["event_keys"]
 
     assert set(key) == {"kty", "crv", "x", "y", "kid", "alg", "use"}
+
+
+class Remembers(ClientCredentialsGrant):
+    """An application's grant that looks at all it is given."""
+
+    request: GrantRequest
+
+    async def authorize(self, request: GrantRequest) -> Authorization:
+        self.request = request
+        return await super().authorize(request)
+
+
+async def test_a_grant_is_given_the_form_without_the_clients_credentials(tmp_path: Path) -> None:
+    installation = await Installation.create(tmp_path)
+    form = {"grant_type": "client_credentials", "client_id": "demo", "client_secret": installation.demo.secret}
+    async with installation.running() as issuer:
+        grant = Remembers(installation.settings)
+        cast("dict[str, Any]", issuer.services.grants)[grant.grant_type] = grant
+        answer = await issuer.form("/oauth2/token", None, **form, client_assertion="S3cret", device="robot-7")
+
+    assert answer.status == 200
+    assert grant.request.parameters == {
+        "grant_type": "client_credentials",
+        "client_id": "demo",
+        "device": "robot-7",
+    }

@@ -84,3 +84,10 @@ async def test_client_credentials_speak_for_the_client_with_the_knowledge_that_w
 
 def test_the_installed_grants_are_found_by_their_type() -> None:
     assert isinstance(load_grants(SETTINGS)["client_credentials"], ClientCredentialsGrant)
+
+
+def test_a_request_is_shown_without_the_values_of_its_parameters() -> None:
+    request = GrantRequest(client=CLIENT, parameters={"username": "alice", "password": "S3cret"}, rsq=1)
+
+    assert "S3cret" not in f"{request!r} {request}"
+    assert "password" in repr(request)
