@@ -106,7 +106,7 @@ async def stage(folder: Path, output: Output, *, agents: int, log: str | None) -
     workspace = Workspace(folder)
     if log is not None:
         await prepare_log(log, Retention())
-    await workspace.set_up(log=log)
+    await workspace.set_up(port=0, sidecar_port=0, log=log)
     clients = await _register(workspace)
     program = ["tocsin", "--config", str(workspace.config)]
     async with AsyncExitStack() as stack:

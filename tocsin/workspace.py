@@ -15,7 +15,12 @@ from issuer.keys.sealing import KeyEncryptionKey
 from issuer.settings import IssuerSettings
 from issuer.store.database import Database
 from tocsin.settings import Credentials
+from verifier_agent import SettingInvalid, Sources
+from verifier_agent.settings import without_secrets
+from verifier_agent.sidecar import SidecarSettings
 
+ISSUER_PORT: Final = 8080
+SIDECAR_PORT: Final = 8081
 OPERATOR: Final = "operator"
 DEMO_CLIENT: Final = "demo"
 DEMO_AUDIENCE: Final = "demo-api"
@@ -57,51 +62,74 @@ class Workspace:
         self,
         issuer: str | None = None,
         *,
-        host: str = "127.0.0.1",
-        port: int = 0,
-        sidecar_port: int = 0,
+        host: str | None = None,
+        port: int | None = None,
+        sidecar_port: int | None = None,
         store: str | None = None,
         log: str | None = None,
         demo: bool = True,
     ) -> list[Path]:
         """Make what is missing, and leave what is there; the files that were made.
 
+        Where there is a configuration, its settings hold, and arguments may only repeat them.
+
         Args:
-            issuer: the issuer's identifier and URL; by default the address that it listens on.
-            host: where the issuer listens.
-            port: where the issuer listens; 0 for any free port.
-            sidecar_port: where the sidecar listens; 0 for any free port.
+            issuer: the issuer's identifier and URL; by default http on its port of this machine.
+            host: where the issuer listens; 127.0.0.1 when absent.
+            port: where the issuer listens; 0 for any free port, 8080 when absent.
+            sidecar_port: where the sidecar listens; 0 for any free port, 8081 when absent.
             store: URL of the store; a file in this folder when absent.
             log: URL of the event log; a file in this folder when absent.
             demo: whether to make the demo client.
 
         Raises:
-            SettingInvalid: a URL cannot be used, or a file that is there is no good.
+            SettingInvalid: a URL cannot be used, a file is no good, or the configuration contradicts an argument.
             StoreUnavailable: the store does not answer.
         """
         folder = self.folder.resolve()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         made = []
-        settings = IssuerSettings(
-            issuer=issuer or f"http://{host}:{port}",
-            store=store or f"sqlite:///{folder}/store.db",
-            log=log or f"sqlite:///{folder}/events.db",
-            kek_file=folder / "kek",
-            host=host,
-            port=port,
-            audience=DEMO_AUDIENCE,
-        )
-        if not self.kek.exists():
-            KeyEncryptionKey.create(self.kek)
-            made.append(self.kek)
+        configured = self.config.exists()
+        if configured:
+            settings = self._configured(
+                {"issuer": issuer, "host": host, "port": port, "store": store, "log": log}, sidecar_port
+            )
+        else:
+            port = ISSUER_PORT if port is None else port
+            settings = IssuerSettings(
+                issuer=issuer or f"http://127.0.0.1:{port}",
+                store=store or f"sqlite:///{folder}/store.db",
+                log=log or f"sqlite:///{folder}/events.db",
+                kek_file=folder / "kek",
+                host=host or "127.0.0.1",
+                port=port,
+                audience=DEMO_AUDIENCE,
+            )
+        if settings.kek_file is not None and not settings.kek_file.exists():
+            KeyEncryptionKey.create(settings.kek_file)
+            made.append(settings.kek_file)
         trust = await initialise(settings)
         trust.save(self.trust)
         made += await self._clients(settings, demo=demo)
-        if not self.config.exists():
+        if not configured:
             # Private: the store's URL may hold a password.
-            _write_private(self.config, _toml(settings, folder, sidecar_port).encode())
+            port = SIDECAR_PORT if sidecar_port is None else sidecar_port
+            _write_private(self.config, _toml(settings, folder, port).encode())
             made.append(self.config)
         return [*made, self.trust]
+
+    def _configured(self, given: dict[str, str | int | None], sidecar_port: int | None) -> IssuerSettings:
+        """The configuration's settings; whoever gives others is told, as everything is made from these."""
+        sources = Sources.find({}, self.config)
+        settings, sidecar = sources.read(IssuerSettings), sources.read(SidecarSettings)
+        there = {name: getattr(settings, name) for name in given} | {"sidecar_port": sidecar.sidecar_port}
+        for name, value in {**given, "sidecar_port": sidecar_port}.items():
+            if value not in (None, there[name]):
+                raise SettingInvalid(
+                    f"setting {name!r} is {_shown(there[name])} in {self.config}, not {_shown(value)}: "
+                    "change it there, or leave the option out"
+                )
+        return settings
 
     async def _clients(self, settings: IssuerSettings, *, demo: bool) -> list[Path]:
         wanted = [
@@ -125,6 +153,10 @@ class Workspace:
         finally:
             await database.close()
         return made
+
+
+def _shown(value: str | int | None) -> str:
+    return repr(without_secrets(value) if isinstance(value, str) else value)
 
 
 def read_credentials(path: Path) -> Credentials:

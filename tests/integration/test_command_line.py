@@ -93,7 +93,7 @@ def shell(tmp_path: Path) -> Shell:
 async def installation(tmp_path: Path) -> AsyncIterator[Installation]:
     """What `tocsin init`, `tocsin issuer` and `tocsin agent` make of a folder."""
     workspace = Workspace(tmp_path / ".tocsin")
-    await workspace.set_up()
+    await workspace.set_up(port=0, sidecar_port=0)
     program = ["tocsin", "--config", str(workspace.config)]
     async with (
         Program("issuer", [*program, "issuer", "--json"], tmp_path) as issuer,
@@ -116,6 +116,38 @@ def test_init_makes_a_folder_whose_secrets_only_its_owner_reads_and_can_be_repea
     assert secrets == {name: (shell.folder / ".tocsin" / name).read_bytes() for name in secrets}
     for name in ("kek", "operator.json", "demo-client.json"):
         assert (shell.folder / ".tocsin" / name).stat().st_mode & 0o777 == 0o600
+
+
+def test_init_again_keeps_to_the_configuration_that_is_there(shell: Shell) -> None:
+    assert shell.tocsin("init", "--port", "19090", "--sidecar-port", "19091").code == 0
+    first = {name: (shell.folder / ".tocsin" / name).read_bytes() for name in ("trust.json", "tocsin.toml")}
+
+    assert shell.tocsin("init").code == 0
+    assert shell.tocsin("init", "--port", "19090").code == 0
+
+    assert first == {name: (shell.folder / ".tocsin" / name).read_bytes() for name in first}
+    assert b"http://127.0.0.1:19090" in first["trust.json"]
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("--port", "8080", "setting 'port' is 19090 in .tocsin/tocsin.toml, not 8080"),
+        ("--sidecar-port", "9", "setting 'sidecar_port' is 8081 in .tocsin/tocsin.toml, not 9"),
+        ("--issuer", "https://issuer.example", "setting 'issuer' is 'http://127.0.0.1:19090' in"),
+        ("--store", "postgresql://tocsin:S3cret@db/tocsin", "not 'postgresql://…@db/tocsin'"),
+    ],
+)
+def test_init_again_with_another_option_is_refused_with_both_values(
+    shell: Shell, option: str, value: str, words: str
+) -> None:
+    assert shell.tocsin("init", "--port", "19090").code == 0
+
+    ran = shell.tocsin("init", option, value)
+
+    assert ran.code == 2
+    assert words in ran.err
+    assert "S3cret" not in ran.err
 
 
 async def test_a_client_is_revoked_listed_and_lifted(installation: Installation) -> None:

@@ -2,12 +2,19 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import uuid
+from pathlib import Path
 from typing import Any
 
+from tests.services.ports import free_ports
 from tests.services.service import Service
+
+
+def _without_settings() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("TOCSIN_")}
 
 
 def _demo(*arguments: str) -> Any:
@@ -16,7 +23,7 @@ def _demo(*arguments: str) -> Any:
         capture_output=True,
         text=True,
         timeout=110,
-        env={name: value for name, value in os.environ.items() if not name.startswith("TOCSIN_")},
+        env=_without_settings(),
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -38,3 +45,22 @@ def test_the_demonstration_holds_on_kafka(kafka: Service) -> None:
     figures = _demo("--agents", "2", "--log", f"kafka://{kafka.address}?prefix=demo-{uuid.uuid4().hex}.")
 
     assert _shows_every_revocation_refused_everywhere(figures, 2)
+
+
+def test_what_stays_up_is_where_the_configuration_says(tmp_path: Path) -> None:
+    port, sidecar_port = free_ports(2)
+    tocsin = [sys.executable, "-m", "tocsin"]
+    ports = ["--port", str(port), "--sidecar-port", str(sidecar_port)]
+    subprocess.run([*tocsin, "init", *ports], cwd=tmp_path, env=_without_settings(), check=True, capture_output=True)
+    trust = (tmp_path / ".tocsin" / "trust.json").read_bytes()
+
+    stay = [*tocsin, "demo", "--stay", "--json"]
+    with subprocess.Popen(stay, cwd=tmp_path, env=_without_settings(), stdout=subprocess.PIPE) as running:
+        assert running.stdout is not None
+        answer = json.loads(running.stdout.readline())
+        running.send_signal(signal.SIGINT)
+
+    assert answer["issuer"] == f"http://127.0.0.1:{port}"
+    assert answer["sidecar"] == f"http://127.0.0.1:{sidecar_port}"
+    assert (tmp_path / ".tocsin" / "trust.json").read_bytes() == trust
+    assert running.returncode == 0

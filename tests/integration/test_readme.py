@@ -35,7 +35,7 @@ async def issuer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
     """A running issuer whose folder is `.tocsin` in the current directory; its URL."""
     monkeypatch.chdir(tmp_path)
     workspace = Workspace(Path(".tocsin"))
-    await workspace.set_up()
+    await workspace.set_up(port=0, sidecar_port=0)
     async with Program("issuer", ["tocsin", "issuer", "--json"], tmp_path) as program:
         yield f"http://127.0.0.1:{program.announcement['port']}"
 

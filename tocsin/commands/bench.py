@@ -69,7 +69,7 @@ async def _delivery(
     workspace = Workspace(folder)
     if log is not None:
         await prepare_log(log, Retention())
-    await workspace.set_up(store=store, log=log)
+    await workspace.set_up(port=0, sidecar_port=0, store=store, log=log)
     issuer = Program("issuer", ["tocsin", "--config", str(workspace.config), "issuer", "--json"], folder)
     async with issuer, workers(workspace.config, folder, agents=agents, processes=processes) as programs:
         return await measure(

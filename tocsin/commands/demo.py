@@ -5,18 +5,18 @@ import signal
 import tempfile
 import time
 from pathlib import Path
-from typing import Final
+from typing import Any
 
 import click
 
+from events.log import Retention, prepare_log
+from issuer.settings import IssuerSettings
 from tocsin.command import DEFAULT_FILE, Context, json_option
 from tocsin.demonstration import show, stage
 from tocsin.output import Output
 from tocsin.processes import Program
 from tocsin.workspace import DEMO_CLIENT, Workspace, read_credentials
-
-ISSUER_PORT: Final = 8080
-SIDECAR_PORT: Final = 8081
+from verifier_agent import Sources
 
 
 @click.command("demo")
@@ -41,18 +41,20 @@ async def _show(output: Output, agents: int, log: str | None) -> None:
 
 
 async def _stay(output: Output, log: str | None) -> None:
-    """Issuer and sidecar on their usual ports, with what they need in ``.tocsin``."""
+    """Issuer and sidecar where the configuration in ``.tocsin`` says; it is made when it is missing."""
     workspace = Workspace(DEFAULT_FILE.parent)
-    url = f"http://127.0.0.1:{ISSUER_PORT}"
-    await workspace.set_up(port=ISSUER_PORT, sidecar_port=SIDECAR_PORT, log=log)
+    await workspace.set_up(log=log)
+    settings = Sources.find({}, workspace.config).read(IssuerSettings)
+    await prepare_log(settings.log, Retention())
     program = ["tocsin", "--config", str(workspace.config)]
     async with (
-        Program("issuer", [*program, "issuer", "--json"], workspace.folder),
-        Program("agent", [*program, "agent", "--json"], workspace.folder),
+        Program("issuer", [*program, "issuer", "--json"], workspace.folder) as issuer,
+        Program("agent", [*program, "agent", "--json"], workspace.folder) as agent,
     ):
         client = read_credentials(workspace.demo_client)
-        output.answer({"issuer": url, "sidecar": f"http://127.0.0.1:{SIDECAR_PORT}", "client_id": client.client_id})
-        output.line(_lines_to_paste(url, client.client_secret))
+        here, sidecar = _url(issuer.announcement), _url(agent.announcement)
+        output.answer({"issuer": settings.issuer, "sidecar": sidecar, "client_id": client.client_id})
+        output.line(_lines_to_paste(settings.issuer, here, sidecar, client.client_secret))
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -60,11 +62,16 @@ async def _stay(output: Output, log: str | None) -> None:
     output.line("stopped")
 
 
-def _lines_to_paste(url: str, secret: str) -> str:
-    sidecar = f"http://127.0.0.1:{SIDECAR_PORT}"
-    ask = f"curl -s -u {DEMO_CLIENT}:{secret} -d grant_type=client_credentials {url}/oauth2/token"
+def _url(announcement: dict[str, Any]) -> str:
+    """Where a program that listens answers on this machine."""
+    host = "127.0.0.1" if announcement["host"] in ("0.0.0.0", "::") else announcement["host"]  # noqa: S104 - read, not bound
+    return f"http://{f'[{host}]' if ':' in host else host}:{announcement['port']}"
+
+
+def _lines_to_paste(issuer: str, here: str, sidecar: str, secret: str) -> str:
+    ask = f"curl -s -u {DEMO_CLIENT}:{secret} -d grant_type=client_credentials {here}/oauth2/token"
     verify = f'curl -i -H "Authorization: Bearer $TOKEN" {sidecar}/verify'
-    return f"""issuer  {url}
+    return f"""issuer  {issuer}
 sidecar {sidecar}
 client  {DEMO_CLIENT}  secret {secret}
 

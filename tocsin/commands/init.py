@@ -12,11 +12,9 @@ from tocsin.workspace import Workspace
 @click.command("init")
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=Path(".tocsin"))
 @click.option("--issuer", help="The issuer's URL; by default http://127.0.0.1:PORT.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Where the issuer listens.")
-@click.option(
-    "--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="Where the issuer listens."
-)
-@click.option("--sidecar-port", default=8081, show_default=True, type=click.IntRange(0, 65535))
+@click.option("--host", help="Where the issuer listens; by default 127.0.0.1.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Where the issuer listens; by default 8080.")
+@click.option("--sidecar-port", type=click.IntRange(0, 65535), help="Where the sidecar listens; by default 8081.")
 @click.option("--store", help="sqlite:///… or postgresql://…; by default a file in the folder.")
 @click.option("--log", help="sqlite:///… or kafka://…; by default a file in the folder.")
 @click.option("--demo/--no-demo", default=True, show_default=True, help="Whether to make a client to try it with.")
@@ -27,20 +25,20 @@ def command(
     folder: Path,
     demo: bool,
     issuer: str | None,
-    host: str,
-    port: int,
-    sidecar_port: int,
+    host: str | None,
+    port: int | None,
+    sidecar_port: int | None,
     store: str | None,
     log: str | None,
 ) -> None:
     """Set up FOLDER for development: keys, an operator client, a demo client, configuration.
 
-    What is there already stays as it is, so it can be called again.
+    What is there already stays as it is, so it can be called again: without options, or with the same ones.
     """
     workspace = Workspace(folder)
     made = asyncio.run(
         workspace.set_up(
-            issuer or f"http://127.0.0.1:{port}",
+            issuer,
             host=host,
             port=port,
             sidecar_port=sidecar_port,
