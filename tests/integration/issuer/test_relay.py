@@ -17,6 +17,7 @@ from issuer.store.schema import leases
 from tests.issuer_under_test import Store, on_every_store, raw_events, said, until
 from tests.outbox_reader import counter, texts
 from verifier_agent import Verifier
+from verifier_agent.clocks import SystemClock
 
 FAR = 4e9
 SEQUENCED = (Stream.KEYS, Stream.REVOCATIONS)
@@ -78,7 +79,7 @@ class Hangs:
 
 
 def relay_of(store: Store, event_log: FragileLog, holder: str = "one") -> Relay:
-    return Relay(store.database, store.outbox, event_log, store.signer, store.opener, holder=holder)
+    return Relay(store.database, store.outbox, event_log, store.signer, store.opener, holder, SystemClock())
 
 
 @asynccontextmanager
