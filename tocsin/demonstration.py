@@ -116,7 +116,7 @@ async def stage(folder: Path, output: Output, *, agents: int, log: str | None) -
         ]
         started = await asyncio.gather(*(stack.enter_async_context(sidecar) for sidecar in sidecars))
         url = f"http://127.0.0.1:{issuer.announcement['port']}"
-        output.line(f"[green]✓[/] an issuer and {agents} agents run, each a process of its own")
+        output.held(f"an issuer and {agents} agents run, each a process of its own")
         session = await stack.enter_async_context(aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)))
         admin = await stack.enter_async_context(AdminClient(url, read_credentials(workspace.operator)))
         yield Stage(
@@ -149,8 +149,8 @@ async def show(here: Stage, output: Output) -> dict[str, Any]:
     """
     tokens = {name: await here.token(name) for name in CLIENTS}
     verified = await _verify_many(here, list(tokens.values()))
-    output.line(
-        f"[green]✓[/] {VERIFICATIONS:,} verifications on each agent over HTTP, "
+    output.held(
+        f"{VERIFICATIONS:,} verifications on each agent over HTTP, "
         f"{verified:,.0f} a second in all (in process: tocsin bench verify)"
     )
     rows = [("one token, by its text", await _revoke_tokens(here))]
@@ -162,8 +162,8 @@ async def show(here: Stage, output: Output) -> dict[str, Any]:
     rows.append(("the signing key, after a rotation", await _revoke_key(here, tokens["shop"])))
     _show_times(here, output, rows)
     spread = Spread.of(here.refusals)
-    output.line(
-        "[green]✓[/] unrelated tokens stayed good throughout, and so are those issued after each revocation\n"
+    output.held(
+        "unrelated tokens stayed good throughout, and so are those issued after each revocation\n"
         f"answer of the revocation → refusal: p50 {spread.p50:.1f} ms, p99 {spread.p99:.1f} ms, "
         f"over {len(here.refusals)} refusals"
     )

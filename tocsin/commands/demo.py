@@ -37,7 +37,7 @@ async def _show(output: Output, agents: int, log: str | None) -> None:
         async with stage(Path(folder), output, agents=agents, log=log) as here:
             figures = await show(here, output)
     output.answer(figures)
-    output.line(f"[green]✓[/] all of it held, in {time.monotonic() - start:.1f} s")
+    output.held(f"all of it held, in {time.monotonic() - start:.1f} s")
 
 
 async def _stay(output: Output, log: str | None) -> None:
