@@ -5,7 +5,6 @@ once every agent refuses it.
 """
 
 import asyncio
-import os
 import sys
 import time
 from contextlib import AsyncExitStack
@@ -21,7 +20,7 @@ from verifier_agent import Agent, AgentSettings, RejectionCode, Sources, TokenRe
 
 async def main(config: Path, count: int) -> None:
     """Serve the parent until it closes the pipe."""
-    settings = Sources.find(os.environ, config).read(AgentSettings)
+    settings = Sources.find({}, config).read(AgentSettings)
     commands = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)
     async with AsyncExitStack() as stack:

@@ -21,6 +21,7 @@ from tocsin.admin_client import AdminClient
 from tocsin.delivery import Spread, fetch_token
 from tocsin.errors import CommandFailed
 from tocsin.output import Output
+from tocsin.own_topics import own_topics
 from tocsin.processes import Program
 from tocsin.settings import Credentials
 from tocsin.workspace import Workspace, read_credentials
@@ -104,6 +105,7 @@ async def stage(folder: Path, output: Output, *, agents: int, log: str | None) -
         CommandFailed: a process does not start.
     """
     workspace = Workspace(folder)
+    log = own_topics(log, "demo")
     if log is not None:
         await prepare_log(log, Retention())
     await workspace.set_up(port=0, sidecar_port=0, log=log)

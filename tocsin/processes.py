@@ -1,8 +1,9 @@
 """Tocsin's own programs as child processes, for the demonstration and the benchmarks."""
 
 import asyncio
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -11,6 +12,7 @@ from typing import Any, Final, Self
 import msgspec
 
 from tocsin.errors import CommandFailed
+from verifier_agent.configuration import PREFIX
 
 START_SECONDS: Final = 30.0
 STOP_SECONDS: Final = 10.0
@@ -47,6 +49,7 @@ class Program:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
+                env=_without_settings(os.environ),
                 start_new_session=True,  # Ctrl-C is for us; we stop our children ourselves
             )
         try:
@@ -102,3 +105,8 @@ class Program:
         except TimeoutError:
             process.kill()
             await process.wait()
+
+
+def _without_settings(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment less our settings: a child is told everything by its configuration file."""
+    return {name: value for name, value in environ.items() if not name.startswith(PREFIX)}

@@ -17,13 +17,13 @@ def _without_settings() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("TOCSIN_")}
 
 
-def _demo(*arguments: str) -> Any:
+def _demo(*arguments: str, **environ: str) -> Any:
     done = subprocess.run(
         [sys.executable, "-m", "tocsin", "demo", "--json", *arguments],
         capture_output=True,
         text=True,
         timeout=110,
-        env=_without_settings(),
+        env=_without_settings() | environ,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -39,6 +39,19 @@ def test_the_demonstration_holds_on_the_embedded_log() -> None:
 
     assert figures["agents"] == 3
     assert _shows_every_revocation_refused_everywhere(figures, 3)
+
+
+def test_the_demonstration_leaves_alone_what_the_shell_has_settings_for(tmp_path: Path) -> None:
+    theirs = {
+        "TOCSIN_LOG": f"sqlite:///{tmp_path}/theirs.db",
+        "TOCSIN_STORE": f"sqlite:///{tmp_path}/theirs-too.db",
+        "TOCSIN_TRUST": f"{tmp_path}/no-trust.json",
+    }
+
+    figures = _demo("--agents", "1", **theirs)
+
+    assert _shows_every_revocation_refused_everywhere(figures, 1)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_demonstration_holds_on_kafka(kafka: Service) -> None:

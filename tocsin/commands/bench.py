@@ -10,6 +10,7 @@ import msgspec
 from events.log import Retention, prepare_log
 from tocsin.command import Context, json_option
 from tocsin.delivery import DeliveryResult, Spread, measure, workers
+from tocsin.own_topics import own_topics
 from tocsin.processes import Program
 from tocsin.verification import measure_verification
 from tocsin.workspace import Workspace, read_credentials
@@ -21,7 +22,7 @@ def command() -> None:
 
 
 @command.command("delivery")
-@click.option("--log", help="Event log, such as kafka://127.0.0.1:9092; by default an SQLite file.")
+@click.option("--log", help="Such as kafka://127.0.0.1:9092 (topics of its own); by default an SQLite file.")
 @click.option("--store", help="Store of the issuer; by default an SQLite file.")
 @click.option("--agents", default=3, show_default=True, type=click.IntRange(1, 1000))
 @click.option("--processes", default=3, show_default=True, type=click.IntRange(1, 64), help="That the agents run in.")
@@ -67,6 +68,7 @@ async def _delivery(
     folder: Path, log: str | None, store: str | None, agents: int, processes: int, rounds: int
 ) -> DeliveryResult:
     workspace = Workspace(folder)
+    log = own_topics(log, "bench")
     if log is not None:
         await prepare_log(log, Retention())
     await workspace.set_up(port=0, sidecar_port=0, store=store, log=log)

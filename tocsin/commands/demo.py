@@ -14,6 +14,7 @@ from issuer.settings import IssuerSettings
 from tocsin.command import DEFAULT_FILE, Context, json_option
 from tocsin.demonstration import show, stage
 from tocsin.output import Output
+from tocsin.own_topics import own_topics
 from tocsin.processes import Program
 from tocsin.workspace import DEMO_CLIENT, Workspace, read_credentials
 from verifier_agent import Sources
@@ -21,7 +22,7 @@ from verifier_agent import Sources
 
 @click.command("demo")
 @click.option("--agents", default=3, show_default=True, type=click.IntRange(1, 20))
-@click.option("--log", help="Event log, such as kafka://127.0.0.1:9092; by default an SQLite file.")
+@click.option("--log", help="Such as kafka://127.0.0.1:9092 (topics of its own); by default an SQLite file.")
 @click.option("--stay", is_flag=True, help="Keep an issuer and a sidecar running, with lines to paste; Ctrl-C ends it.")
 @json_option
 @click.pass_obj
@@ -43,23 +44,28 @@ async def _show(output: Output, agents: int, log: str | None) -> None:
 async def _stay(output: Output, log: str | None) -> None:
     """Issuer and sidecar where the configuration in ``.tocsin`` says; it is made when it is missing."""
     workspace = Workspace(DEFAULT_FILE.parent)
-    await workspace.set_up(log=log)
-    settings = Sources.find({}, workspace.config).read(IssuerSettings)
+    kept = _settings(workspace).log if workspace.config.exists() else None
+    await workspace.set_up(log=own_topics(log, "demo", kept))
+    settings = _settings(workspace)
     await prepare_log(settings.log, Retention())
     program = ["tocsin", "--config", str(workspace.config)]
     async with (
         Program("issuer", [*program, "issuer", "--json"], workspace.folder) as issuer,
         Program("agent", [*program, "agent", "--json"], workspace.folder) as agent,
     ):
+        stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
         client = read_credentials(workspace.demo_client)
         here, sidecar = _url(issuer.announcement), _url(agent.announcement)
         output.answer({"issuer": settings.issuer, "sidecar": sidecar, "client_id": client.client_id})
         output.line(_lines_to_paste(settings.issuer, here, sidecar, client.client_secret))
-        stop = asyncio.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
         await stop.wait()
     output.line("stopped")
+
+
+def _settings(workspace: Workspace) -> IssuerSettings:
+    return Sources.find({}, workspace.config).read(IssuerSettings)
 
 
 def _url(announcement: dict[str, Any]) -> str:
