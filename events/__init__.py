@@ -16,11 +16,10 @@ from events.records import (
     Record,
     Revoke,
     RevokeDigests,
-    StreamHead,
     UnknownRecord,
 )
 from events.selectors import Selector
-from events.sequence import StreamSequence, format_seq, pack, unpack
+from events.sequence import StreamHead, StreamSequence, format_seq, pack, unpack
 from events.signing import EventKey, EventOpener, EventSigner, SignedEvent, UnverifiedEvent, VerifiedEvent
 from events.streams import Stream
 from events.trust import IssuerTrust

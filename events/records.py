@@ -12,9 +12,11 @@ import msgspec
 from events.selectors import Selector
 from events.sequence import StreamHead
 
-__all__ = ["StreamHead"]
-
 NAMESPACE: Final = "urn:tocsin:event:"
+
+MAX_SKEW: Final = 300.0
+"""Seconds by which any clock may be wrong, and that a verifier may be set to tolerate. Revocations are kept for longer
+than the tokens that they hit by several times this, so no verifier may tolerate more."""
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -20,6 +20,9 @@ MAX_VALUE: Final = 1024
 MAX_MEMBERS: Final = 256
 """Members of one list-valued claim that count; a token with more is rejected when it is verified."""
 
+TEXT_CLAIMS: Final = frozenset({"sub", "client_id", "sid", "jti", "aud", "scope", "azp"})
+"""Claims whose value, or each of whose members, is text by RFC 7519, 9068 and OpenID Connect."""
+
 _RESERVED: Final = {
     "iss": "a selector belongs to one issuer: name it beside the claims, not among them",
     "rsq": "it is what a cutoff is compared with, not a claim to select by",
@@ -87,6 +90,8 @@ def _check(claims: Mapping[str, ClaimValue]) -> None:
             raise SelectorInvalid(f"claim {name!r} cannot be selected by: {_RESERVED[name]}")
         if not 0 < len(name) <= MAX_NAME:
             raise SelectorInvalid(f"a claim name has 1 to {MAX_NAME} characters, not {len(name)}")
+        if name in TEXT_CLAIMS and not isinstance(value, str):
+            raise SelectorInvalid(f"claim {name!r} is text in every token: {value!r} would hit none")
         if isinstance(value, str) and not 0 < len(value) <= MAX_VALUE:
             raise SelectorInvalid(f"claim {name!r}: a value has 1 to {MAX_VALUE} characters, not {len(value)}")
         if name == "scope" and isinstance(value, str) and len(value.split()) != 1:

@@ -19,9 +19,11 @@ from issuer.endpoints.middleware import errors, request_ids
 from issuer.endpoints.routes import add_routes
 from issuer.endpoints.services import SERVICES, Services
 from issuer.grants import load_grants
+from issuer.housekeeping import Housekeeping
 from issuer.keys.generation import public
 from issuer.keys.key_service import KeyService, KeyVault
 from issuer.keys.sealing import KeyEncryptionKey
+from issuer.outbox.horizon import note_ceiling
 from issuer.outbox.outbox import Outbox
 from issuer.outbox.own_agent import OwnAgent
 from issuer.outbox.relay import Relay
@@ -57,12 +59,14 @@ async def running_services(settings: IssuerSettings, clock: Clock | None = None)
         vault = KeyVault(database, kek)
         event_jwk = await vault.event_key()
         trust = IssuerTrust(issuer=settings.issuer, event_keys=(public(event_jwk),))
-        event_log = open_log(settings.log, Retention.covering(settings.token_lifetime_ceiling, settings.skew))
+        event_log = open_log(settings.log, Retention.covering(settings.token_lifetime_ceiling))
         stack.push_async_callback(event_log.close)
         signer = EventSigner(settings.issuer, EventKey(event_jwk))
         outbox = Outbox(database, signer)
         own_agent = OwnAgent(database, outbox, trust, settings.skew, clock)
-        relay = Relay(database, outbox, event_log, signer, EventOpener(trust), holder=secrets.token_hex(16))
+        relay = Relay(
+            database, outbox, event_log, signer, EventOpener(trust), holder=secrets.token_hex(16), clock=clock
+        )
         keys = KeyService(database, outbox, vault, settings.signing_algorithms)
         services = Services(
             settings=settings,
@@ -77,6 +81,7 @@ async def running_services(settings: IssuerSettings, clock: Clock | None = None)
         )
         await outbox.initialise()
         await services.keys.initialise()
+        await note_ceiling(database, settings.token_lifetime_ceiling)  # before any token is made under it
         await services.own_agent.catch_up()
         await stack.enter_async_context(_background(services, event_log))
         yield services
@@ -129,9 +134,17 @@ async def _background(services: Services, event_log: EventLog) -> AsyncIterator[
 
     An issuer whose relay has died would answer 201 to revocations that nobody hears.
     """
+    housekeeping = Housekeeping(
+        services.database,
+        services.keys,
+        services.own_agent,
+        services.relay,
+        services.settings.token_lifetime_ceiling,
+    )
     tasks = [
         asyncio.create_task(services.own_agent.run(services.relay.look), name="own-agent"),
         asyncio.create_task(services.relay.run(), name="relay"),
+        asyncio.create_task(housekeeping.run(), name="housekeeping"),
         asyncio.create_task(_report_faults(event_log), name="log-check"),
     ]
     for task in tasks:

@@ -1,7 +1,6 @@
 """Decides revocations and lifts: durable, numbered and enforced here before anybody is answered."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import msgspec
 from sqlalchemy import RowMapping, select
@@ -10,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from events import Lift, Record, Revoke, RevokeDigests, Selector, SignedEvent, Stream, format_seq, jti_digest, pack
 from events.digests import TokenDigest, pack_digests, token_digest
 from issuer.errors import Conflict, NotFound
+from issuer.outbox.horizon import Horizon, read_horizon
 from issuer.outbox.outbox import MAX_ACTOR, Outbox, find
 from issuer.outbox.own_agent import OwnAgent
 from issuer.outbox.relay import Relay
@@ -29,7 +29,7 @@ class Revocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         expires_at: when it may be forgotten.
         reason: why.
         actor: who decided.
-        published: whether the log has acknowledged it.
+        published: whether the log has acknowledged it, and its lift where there is one.
         selector: which tokens, for a revocation by selector.
         issued_before: its cutoff by time; absent for *as of this event*.
         tokens: how many single tokens, for a revocation by digest.
@@ -71,13 +71,13 @@ class RevocationService:
             ValueError: the cutoff lies in the future, or as ``Outbox.append``.
         """
 
-        def record(now: float) -> Record:
-            if issued_before is not None and issued_before > now:
-                raise ValueError(f"issued_before lies {issued_before - now:.0f} s in the future")
+        def record(horizon: Horizon) -> Record:
+            if issued_before is not None and issued_before > horizon.now:
+                raise ValueError(f"issued_before lies {issued_before - horizon.now:.0f} s in the future")
             return Revoke(
                 selector=selector,
                 issued_before=issued_before,
-                expires_at=self._past_every_token(now),
+                expires_at=horizon.past_every_token,
                 reason=reason,
                 actor=actor[:MAX_ACTOR],
             )
@@ -86,8 +86,7 @@ class RevocationService:
 
     async def revoke_token(self, token: str, expires_at: float, *, reason: str, actor: str) -> Revocation:
         """Revoke one token; its ``exp`` in seconds since the epoch bounds how long that must be known."""
-        forget_at = self._dead_everywhere(expires_at)
-        return await self._revoke_digest(token_digest(token), forget_at, reason=reason, actor=actor)
+        return await self._revoke_digest(token_digest(token), expires_at, reason=reason, actor=actor)
 
     async def revoke_jti(self, jti: str, *, reason: str, actor: str) -> Revocation:
         """Revoke the token with this identifier."""
@@ -143,31 +142,21 @@ class RevocationService:
             seqs = (await connection.execute(query)).scalars().all()
             return [await self._describe(connection, seq) for seq in seqs]
 
-    def _dead_everywhere(self, exp: float) -> float:
-        """When no verifier takes a token with this ``exp``: it adds the skew, and its clock may be slow by as much."""
-        return round(exp + 2 * self._settings.skew, 3)
-
-    def _past_every_token(self, now: float) -> float:
-        """When the longest-lived token of today is dead everywhere; the clock that made it may have been fast."""
-        return self._dead_everywhere(now + self._settings.skew + self._settings.token_lifetime_ceiling)
-
-    async def _revoke_digest(
-        self, digest: TokenDigest, expires_at: float | None, *, reason: str, actor: str
-    ) -> Revocation:
-        def record(now: float) -> Record:
+    async def _revoke_digest(self, digest: TokenDigest, exp: float | None, *, reason: str, actor: str) -> Revocation:
+        def record(horizon: Horizon) -> Record:
             return RevokeDigests(
                 digests=pack_digests([digest]),
-                expires_at=expires_at or self._past_every_token(now),
+                expires_at=horizon.past_every_token if exp is None else horizon.past_token(exp),
                 reason=reason,
                 actor=actor[:MAX_ACTOR],
             )
 
         return await self._decide(record)
 
-    async def _decide(self, record: Any) -> Revocation:
+    async def _decide(self, record: Callable[[Horizon], Record]) -> Revocation:
         async with self._database.write() as connection:
-            now = (await connection.execute(select(self._database.time()))).scalar_one()
-            event = await self._outbox.append(connection, Stream.REVOCATIONS, record(now))
+            horizon = await read_horizon(connection, self._database, self._settings.token_lifetime_ceiling)
+            event = await self._outbox.append(connection, Stream.REVOCATIONS, record(horizon))
         self._enforce(event)
         return _described(event)
 
@@ -183,7 +172,8 @@ class RevocationService:
         lift = select(outbox.c.seq).where(outbox.c.stream == Stream.REVOCATIONS, outbox.c.target == seq).limit(1)
         lifted_by = (await connection.execute(lift)).scalar_one_or_none()
         mark = select(streams.c.published).where(streams.c.stream == Stream.REVOCATIONS)
-        return _from_row(row, lifted_by, published=seq <= (await connection.execute(mark)).scalar_one())
+        published = max(seq, lifted_by or 0) <= (await connection.execute(mark)).scalar_one()
+        return _from_row(row, lifted_by, published=published)
 
 
 def parse_id(identifier: str) -> int:

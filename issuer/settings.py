@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from events.records import MAX_SKEW
 from verifier_agent import Seconds, Secret, SettingInvalid
 from verifier_agent.settings import settings_repr
 
@@ -51,6 +52,8 @@ class IssuerSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise SettingInvalid("setting 'kek_file' is missing: set TOCSIN_KEK_FILE, or TOCSIN_KEK to the key itself")
         if not 0 <= self.port < 65536:
             raise SettingInvalid(f"setting 'port' must be 0 to 65535, not {self.port}")
+        if self.skew > MAX_SKEW:
+            raise SettingInvalid(f"setting 'skew' must be {MAX_SKEW:.0f} s or less, not {self.skew:g} s")
         if not self.signing_algorithms:
             raise SettingInvalid("setting 'signing_algorithms' must name at least one of ES256, RS256, EdDSA")
         if len(set(self.signing_algorithms)) != len(self.signing_algorithms):

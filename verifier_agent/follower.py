@@ -17,6 +17,9 @@ log = logging.getLogger(__name__)
 READ_SECONDS: Final = 1.0
 SILENCE_SECONDS: Final = 10.0
 """Without any entry for so long, though a heartbeat comes each second, the log is opened anew."""
+HOLE_SECONDS: Final = 5.0
+"""How long something may be missing before its stream is read from the start again; doubled each time in vain."""
+LONGEST_HOLE_SECONDS: Final = 300.0
 SLICE_SECONDS: Final = 0.005
 """Longest stretch of applying events before others get their turn on the event loop."""
 FIRST_BACKOFF: Final = 0.1
@@ -48,6 +51,8 @@ class LogFollower:
         self._applied = applied
         self._positions: dict[Stream, int | None] = {}
         self._backoff = FIRST_BACKOFF
+        self._incomplete_since: float | None = None
+        self._hole_patience = HOLE_SECONDS
 
     async def run(self) -> None:
         """Follow until cancelled."""
@@ -77,7 +82,8 @@ class LogFollower:
         """Open a log and read it until it fails or falls silent."""
         event_log = self._open_log()
         try:
-            self._positions = await _start_of(event_log)
+            # A log that is opened again is read on: what its positions may hide is noticed as a hole.
+            self._positions = self._positions or await _start_of(event_log)
             await self._follow(event_log)
         finally:
             await event_log.close()
@@ -86,6 +92,7 @@ class LogFollower:
         """Read on until the log fails or falls silent."""
         heard = self._clock.boot()
         while self._clock.boot() - heard < SILENCE_SECONDS:
+            self._look_for_holes()
             try:
                 entries = await event_log.read(self._positions, wait=READ_SECONDS)
             except PositionLost as lost:
@@ -98,6 +105,21 @@ class LogFollower:
                 heard, self._backoff = self._clock.boot(), FIRST_BACKOFF
                 await self._apply(entries)
         log.warning("event_log_silent", extra={"seconds": SILENCE_SECONDS})
+
+    def _look_for_holes(self) -> None:
+        """Read a stream from its start again when something of it has been missing for a while.
+
+        What is missing may be in the log all the same: behind us, when the log lost its tail and grew again.
+        """
+        holes, now = self._verifier.state.holes(), self._clock.boot()
+        if not holes:
+            self._incomplete_since, self._hole_patience = None, HOLE_SECONDS
+        elif self._incomplete_since is None:
+            self._incomplete_since = now
+        elif now - self._incomplete_since > self._hole_patience:
+            log.warning("event_log_read_again", extra={"streams": sorted(map(str, holes))})
+            self._positions |= dict.fromkeys(holes)
+            self._incomplete_since, self._hole_patience = now, min(2 * self._hole_patience, LONGEST_HOLE_SECONDS)
 
     async def _apply(self, entries: list[Entry]) -> None:
         slice_end = self._clock.boot() + SLICE_SECONDS

@@ -41,7 +41,8 @@ class IssuerState:
     Attributes:
         epoch: grows with every change that can alter a verdict; verdicts kept from an earlier epoch are looked at
             again.
-        issuer_time: newest time in any signed event, seconds since the epoch; forgetting goes by it.
+        issuer_time: time of the newest heartbeat, seconds since the epoch; forgetting goes by it. The times of other
+            events do not count: the issuer sends no heartbeat while its clock leaps, but goes on revoking.
     """
 
     def __init__(self, issuer: str) -> None:
@@ -73,11 +74,11 @@ class IssuerState:
         if arrival is Arrival.FORKED:
             raise EventRefused(RefusalCode.FORKED, sequence.fork or "")
         follows, follows_digest = _followed(event, sequence)
-        if arrival is Arrival.NEW:
-            self._take(event)
+        if arrival is Arrival.NEW or isinstance(event.record, KeySet):
+            self._take(event)  # a key set that has been overtaken may still name a revoked key
         # Recorded also when it is known by the floor alone, so that the state does not depend on the order.
         sequence.record(event.seq, event.digest, event.time, follows, follows_digest)
-        self._pass_time(event.time)
+        self._forget()
         if arrival is Arrival.KNOWN:
             return Outcome.KNOWN
         self.freshness.settle(self.complete)
@@ -145,7 +146,6 @@ class IssuerState:
             raise SnapshotInvalid(f"it has version {state.version}; this program reads {SNAPSHOT_VERSION}")
         if state.issuer != self.issuer:
             raise SnapshotInvalid(f"it is of issuer {state.issuer!r}, not of {self.issuer!r}")
-        self.keys.restore(state.key_seq, state.keys, frozenset(state.revoked_keys))
         try:
             self.revocations.restore(state.revocations)
             for stream, sequence in self.sequences.items():  # last: what counts as applied must be in force
@@ -153,6 +153,7 @@ class IssuerState:
                     sequence.merge(state.sequences[stream])
         except ValueError as error:
             raise SnapshotInvalid(f"this is no snapshot: {error}") from error
+        self.keys.restore(state.key_seq, state.keys, frozenset(state.revoked_keys))
         self._newest_beat = max(self._newest_beat, state.newest_beat)
         self._pass_time(state.issuer_time)
         self.epoch += 1
@@ -186,6 +187,9 @@ class IssuerState:
 
     def _pass_time(self, time: float) -> None:
         self.issuer_time = max(self.issuer_time, time)
+        self._forget()
+
+    def _forget(self) -> None:
         if self.revocations.forget(self.issuer_time):  # also when what has just come is past already
             self.epoch += 1
 

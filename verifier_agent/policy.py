@@ -4,6 +4,8 @@ from enum import StrEnum
 
 import msgspec
 
+from events.records import MAX_SKEW
+
 
 class OnStale(StrEnum):
     """What to do when knowledge is older than ``max_staleness``."""
@@ -17,7 +19,7 @@ class VerificationPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         audience: what ``aud`` must contain unless a call says otherwise; ``None``: each call must say.
-        skew: seconds by which clocks may differ when ``exp``, ``nbf`` and ``iat`` are judged.
+        skew: seconds, at most ``MAX_SKEW``, by which clocks may differ when ``exp``, ``nbf`` and ``iat`` are judged.
         max_staleness: seconds since everything was known, after which ``on_stale`` decides.
         on_stale: refuse to say anything, or go on with what is known.
         cache_size: verified tokens to remember; 0 for none.
@@ -28,3 +30,7 @@ class VerificationPolicy(msgspec.Struct, frozen=True, kw_only=True):
     max_staleness: float = 900.0
     on_stale: OnStale = OnStale.DENY
     cache_size: int = 10_000
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.skew <= MAX_SKEW:
+            raise ValueError(f"skew must be 0 to {MAX_SKEW:.0f} s, not {self.skew:g}")

@@ -69,7 +69,7 @@ class Verifier:
             if refusal.code is RefusalCode.UNKNOWN_CRITICAL:
                 self.misunderstood.add(refusal.detail)
             return refusal.code
-        if stream is Stream.KEYS and outcome is Outcome.APPLIED:
+        if stream is Stream.KEYS:
             self._purge(verifying)
         return outcome
 

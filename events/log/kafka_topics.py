@@ -32,6 +32,7 @@ class KafkaTopics:
         settings = {
             "cleanup.policy": "compact" if seconds is None else "delete",
             "max.message.bytes": str(MAX_MESSAGE_BYTES),
+            "retention.bytes": "-1",  # a limit in bytes deletes what is still live
             "min.insync.replicas": str(max(1, self._settings.replication - 1)),
         }
         if seconds is not None:

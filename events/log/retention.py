@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from events.records import MAX_SKEW
 from events.streams import Stream
 
 DAY = 86_400.0
@@ -12,19 +13,20 @@ class Retention:
     """Seconds for which each stream must be readable.
 
     Attributes:
-        revocations: the ceiling of token life, plus clock skew, plus a day for whoever was away.
+        revocations: as long as the longest token that one can hit, plus a day for whoever was away.
         heartbeats: minutes; only the newest counts.
         agents: hours; what agents said of themselves.
     """
 
-    revocations: float = DAY + 300 + DAY
+    revocations: float = DAY + 3 * MAX_SKEW + DAY
     heartbeats: float = 600
     agents: float = 6 * 3600
 
     @classmethod
-    def covering(cls, token_life_ceiling: float, skew: float) -> "Retention":
-        """What a longest token life and clock skew, both in seconds, ask for."""
-        return cls(revocations=token_life_ceiling + skew + DAY)
+    def covering(cls, token_life_ceiling: float) -> "Retention":
+        """What a longest token life in seconds asks for: three clocks may be wrong, the issuer's, the verifier's and
+        by what the verifier tolerates."""
+        return cls(revocations=token_life_ceiling + 3 * MAX_SKEW + DAY)
 
     def of(self, stream: Stream) -> float | None:
         """Seconds for ``stream``; ``None`` where the newest entry is kept for ever (compaction)."""

@@ -1,15 +1,18 @@
 """``/admin/v1/keys``: list, rotate, revoke."""
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from aiohttp import web
 
-from events import SignedEvent, format_seq
-from issuer.endpoints.admin import ACTOR, KEYS, READ, needs, read_body
+from events import SignedEvent, Stream, format_seq
+from issuer.endpoints.admin import ACTOR, KEYS, READ, needs, read_body, wait_seconds
 from issuer.endpoints.answers import json_answer
+from issuer.endpoints.publication import published_within
 from issuer.endpoints.services import SERVICES, Services
 from issuer.errors import invalid_request
+
+STANDBY_SECONDS: Final = 2.0
 
 
 class RotateBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -18,10 +21,12 @@ class RotateBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     Attributes:
         reason: kept in the audit trail.
         alg: the default algorithm's when absent.
+        force: also while the standby has not been published; verifiers refuse what it signs until it is.
     """
 
     reason: str
     alg: str | None = None
+    force: bool = False
 
 
 class RevokeKeyBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -42,10 +47,13 @@ async def rotate(request: web.Request) -> web.Response:
     body = await read_body(request, RotateBody)
     services = request.app[SERVICES]
     try:
-        event = await services.keys.rotate(body.alg, reason=body.reason, actor=request[ACTOR])
+        # The standby of a rotation just before this one is on its way to the verifiers.
+        head = services.own_agent.verifier.state.keys.seq
+        await published_within(services, Stream.KEYS, head, STANDBY_SECONDS)
+        event = await services.keys.rotate(body.alg, reason=body.reason, actor=request[ACTOR], force=body.force)
     except ValueError as error:
         raise invalid_request(str(error)) from error
-    return _decided(services, event)
+    return await _decided(request, event)
 
 
 @needs(KEYS)
@@ -57,13 +65,24 @@ async def revoke(request: web.Request) -> web.Response:
         event = await services.keys.revoke(request.match_info["kid"], reason=body.reason, actor=request[ACTOR])
     except ValueError as error:
         raise invalid_request(str(error)) from error
-    return _decided(services, event)
+    return await _decided(request, event)
 
 
-def _decided(services: Services, event: SignedEvent) -> web.Response:
+async def _decided(request: web.Request, event: SignedEvent) -> web.Response:
+    """The answer: ``published`` says whether the log has the new key set; ``Prefer: wait=n`` waits for that."""
+    services = request.app[SERVICES]
     services.own_agent.hear(event)
     services.relay.offer(event)
-    return json_answer({"id": format_seq(event.seq), "seq": event.seq, "txn": event.txn, "keys": _keys(services)})
+    published = await published_within(services, event.stream, event.seq, wait_seconds(request))
+    return json_answer(
+        {
+            "id": format_seq(event.seq),
+            "seq": event.seq,
+            "txn": event.txn,
+            "published": published,
+            "keys": _keys(services),
+        }
+    )
 
 
 def _keys(services: Services) -> list[dict[str, Any]]:

@@ -1,8 +1,5 @@
 """``/admin/v1/revocations``: revoke, list, lift."""
 
-import asyncio
-from typing import Final
-
 import msgspec
 from aiohttp import web
 
@@ -10,12 +7,11 @@ from events import Selector, Stream
 from events.selectors import ClaimValue
 from issuer.endpoints.admin import ACTOR, READ, REVOKE, needs, query_number, read_body, wait_seconds
 from issuer.endpoints.answers import json_answer
+from issuer.endpoints.publication import published_within
 from issuer.endpoints.services import SERVICES, Services
 from issuer.errors import invalid_request
 from issuer.revocations import Revocation, parse_id
 from verifier_agent import TokenRejected
-
-PUBLISHED_POLL: Final = 0.02
 
 
 class RevokeBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -56,7 +52,8 @@ async def create(request: web.Request) -> web.Response:
         revocation = await _decide(services, body, request[ACTOR])
     except ValueError as error:
         raise invalid_request(str(error)) from error
-    revocation = await _until_published(services, revocation, wait_seconds(request))
+    if await published_within(services, Stream.REVOCATIONS, revocation.seq, wait_seconds(request)):
+        revocation = msgspec.structs.replace(revocation, published=True)
     return json_answer(revocation, status=201, headers={"Location": f"/admin/v1/revocations/{revocation.id}"})
 
 
@@ -77,13 +74,16 @@ async def show(request: web.Request) -> web.Response:
 
 @needs(REVOKE)
 async def lift(request: web.Request) -> web.Response:
-    """``POST …/lift``: take back exactly this one."""
+    """``POST …/lift``: take back exactly this one. ``published`` and ``Prefer: wait=n`` are about the lift."""
     body = await read_body(request, LiftBody)
     services = request.app[SERVICES]
     try:
         lifted = await services.revocations.lift(request.match_info["id"], reason=body.reason, actor=request[ACTOR])
     except ValueError as error:
         raise invalid_request(str(error)) from error
+    lift_seq = parse_id(lifted.lifted_by or lifted.id)
+    if await published_within(services, Stream.REVOCATIONS, lift_seq, wait_seconds(request)):
+        lifted = msgspec.structs.replace(lifted, published=True)
     return json_answer(lifted)
 
 
@@ -103,16 +103,3 @@ async def _decide(services: Services, body: RevokeBody, actor: str) -> Revocatio
         return await decide.revoke_jti(body.jti, reason=body.reason, actor=actor)
     selector = Selector(claims=body.selector or {}, issuer=body.token_issuer)
     return await decide.revoke(selector, reason=body.reason, actor=actor, issued_before=body.issued_before)
-
-
-async def _until_published(services: Services, revocation: Revocation, seconds: float) -> Revocation:
-    if seconds <= 0:
-        return revocation
-    try:
-        async with asyncio.timeout(seconds):
-            while await services.relay.published(Stream.REVOCATIONS) < revocation.seq:  # noqa: ASYNC110
-                # It may be another replica that publishes: only the store tells.
-                await asyncio.sleep(PUBLISHED_POLL)
-    except TimeoutError:
-        return revocation
-    return msgspec.structs.replace(revocation, published=True)

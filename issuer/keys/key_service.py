@@ -127,16 +127,18 @@ class KeyService:
             if missing:
                 await self._publish(connection, reason="first keys", actor="system")
 
-    async def rotate(self, alg: str | None, *, reason: str, actor: str) -> SignedEvent:
+    async def rotate(self, alg: str | None, *, reason: str, actor: str, force: bool = False) -> SignedEvent:
         """Let the standby sign from now on; what the old key signed still verifies.
 
         Args:
             alg: which algorithm's key; the default one's when absent.
             reason: for the audit trail.
             actor: for the audit trail.
+            force: also when verifiers have not been told of the standby yet, and will refuse what it signs until then.
 
         Raises:
             NotFound: there are no keys for this algorithm.
+            Conflict: the newest key set has not been published yet, and it is not forced.
             ValueError: as ``Outbox.append``.
         """
         alg = alg or self._algorithms[0]
@@ -145,6 +147,8 @@ class KeyService:
         standby = await _generated(alg)
         async with self._database.write() as connection:
             await _one_at_a_time(connection)
+            if not force and not await _all_published(connection):
+                raise Conflict("the standby key has not been published yet: verifiers would refuse what it signs")
             rows = await _token_keys(connection)
             for row in rows:
                 if row["alg"] == alg and row["state"] == KeyState.ACTIVE:
@@ -178,6 +182,23 @@ class KeyService:
             elif state is KeyState.PENDING:
                 await self._vault.add(connection, standby, TOKEN_KEY, KeyState.PENDING)
             return await self._publish(connection, reason=reason, actor=actor)
+
+    async def retire(self, *, changed_before: float) -> SignedEvent | None:
+        """Retire the keys that have been retiring since before then, whose tokens are all dead; the event, if any.
+
+        Args:
+            changed_before: seconds since the epoch, by the store's clock.
+        """
+        due = (keys.c.use == TOKEN_KEY) & (keys.c.state == KeyState.RETIRING) & (keys.c.changed_at < changed_before)
+        async with self._database.read() as connection:
+            if not (await connection.execute(select(keys.c.kid).where(due))).first():
+                return None
+        async with self._database.write() as connection:
+            await _one_at_a_time(connection)
+            kids = (await connection.execute(select(keys.c.kid).where(due))).scalars().all()
+            for kid in kids:
+                await self._move(connection, kid, KeyState.RETIRED)
+            return await self._publish(connection, reason="its tokens have expired", actor="system") if kids else None
 
     async def signing_key(self, published: Sequence[PublishedKey], alg: str | None = None) -> SigningKey:
         """The private half of the active key in a published set; kept in memory once unsealed.
@@ -244,6 +265,12 @@ async def _token_keys(connection: AsyncConnection) -> Sequence[RowMapping]:
 async def _one_at_a_time(connection: AsyncConnection) -> None:
     """Wait for other changes of keys: each must see the outcome of the one before."""
     await connection.execute(select(streams.c.head).where(streams.c.stream == Stream.KEYS).with_for_update())
+
+
+async def _all_published(connection: AsyncConnection) -> bool:
+    """Whether the log has acknowledged the newest key set."""
+    query = select(streams.c.published >= streams.c.head).where(streams.c.stream == Stream.KEYS)
+    return bool((await connection.execute(query)).scalar_one())
 
 
 async def _generated(alg: str) -> Jwk:

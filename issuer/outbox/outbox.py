@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import RowMapping, insert, select, update
+from sqlalchemy import RowMapping, case, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from events import Baseline, EventSigner, Heartbeat, Record, RevokeDigests, SignedEvent, Stream, StreamHead, pack
@@ -56,16 +56,33 @@ class Outbox:
             ValueError: its reason cannot be kept.
         """
         _check_reason(getattr(record, "reason", ""))
+        row = await self._count(connection, stream)
+        event = self._signer.sign(stream, row["head"], record, time=row["now"], txn=txn or secrets.token_hex(16))
+        await connection.execute(insert(outbox).values(_row(event)))
+        return event
+
+    async def heartbeat(self, connection: AsyncConnection) -> tuple[int, Heartbeat]:
+        """A heartbeat with its number; the counter row's lock orders heartbeats as their heads were read."""
+        row = await self._count(connection, Stream.HEARTBEATS)
+        return row["head"], await self.heads(connection)
+
+    async def skip_heartbeats(self, seq: int) -> None:
+        """Go on above ``seq``, where that is higher than what was counted."""
+        async with self._database.write() as connection:
+            await connection.execute(
+                update(streams).where(streams.c.stream == Stream.HEARTBEATS, streams.c.head < seq).values(head=seq)
+            )
+
+    async def _count(self, connection: AsyncConnection, stream: Stream) -> RowMapping:
+        """Take the stream's next number, as ``head``, and the store's ``time``."""
+        now = self._database.time()
         counted = await connection.execute(
             update(streams)
             .where(streams.c.stream == stream)
-            .values(head=streams.c.head + 1)
-            .returning(streams.c.head, self._database.time().label("time"))
+            .values(head=streams.c.head + 1, time=case((streams.c.time > now, streams.c.time), else_=now))
+            .returning(streams.c.head, now.label("now"))
         )
-        row = counted.mappings().one()
-        event = self._signer.sign(stream, row["head"], record, time=row["time"], txn=txn or secrets.token_hex(16))
-        await connection.execute(insert(outbox).values(_row(event)))
-        return event
+        return counted.mappings().one()
 
     async def initialise(self) -> None:
         """Open the first incarnation of each stream with its baseline, unless that has been done."""

@@ -12,6 +12,7 @@ from typing import Final
 from events import IssuerTrust, SignedEvent, Stream
 from events.streams import SEQUENCED
 from issuer.errors import StoreUnavailable
+from issuer.outbox.clock_guard import ClockGuard
 from issuer.outbox.outbox import Outbox
 from issuer.store.database import Database
 from verifier_agent import Claims, VerificationPolicy, Verifier
@@ -32,6 +33,7 @@ class OwnAgent:
         self._database = database
         self._outbox = outbox
         self._clock = clock
+        self._clock_guard = ClockGuard()
 
     @property
     def rsq(self) -> int:
@@ -65,11 +67,15 @@ class OwnAgent:
                     events = await self._outbox.after(connection, stream, before, limit=BATCH)
                     for event in events:
                         self.verifier.apply(stream, event.text, received=received)
+                        await asyncio.sleep(0)  # it takes long enough for others to have their turn
                     if sequence.contiguous() == before:
                         log.error("outbox_event_refused", extra={"stream": str(stream), "after": before})
                         break
                     await asyncio.sleep(0)
-        self.verifier.state.observe(heads, received)
+        if self._clock_guard.trusts(heads.time, received):
+            self.verifier.state.observe(heads, received)
+        else:
+            log.error("store_clock_leaps", extra={"time": heads.time})
         return self._known() != before_all
 
     def _known(self) -> list[int]:

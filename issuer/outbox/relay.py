@@ -19,11 +19,13 @@ from events import EventOpener, EventRefused, EventSigner, LogError, LogUnavaila
 from events.log import EventLog
 from events.streams import SEQUENCED
 from issuer.errors import IssuerError, StoreUnavailable
+from issuer.outbox.clock_guard import ClockGuard
 from issuer.outbox.lease import LEASE_SECONDS, RELAY, Lease
 from issuer.outbox.offers import Offers
 from issuer.outbox.outbox import Outbox, StoredEvent
 from issuer.store.database import Database
 from issuer.store.schema import leases, streams
+from verifier_agent.clocks import Clock
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +33,10 @@ BEAT_SECONDS: Final = 1.0
 LOOK_SECONDS: Final = 1.0
 """Longest time between two looks into the store for what other replicas have decided; ``look`` asks for one at once."""
 RETRY_SECONDS: Final = 0.5
-LOOK_EVERY: Final = 30
-"""Heartbeats between two looks at what has expired, and at whether the log still is what it was."""
+FLOOR_EVERY: Final = 30
+"""Heartbeats between two looks at what has expired."""
+ENDS_EVERY: Final = 5
+"""Heartbeats between two looks at whether the log still is what it was."""
 BATCH: Final = 500
 READ_BACK_SECONDS: Final = 2.0
 
@@ -70,6 +74,7 @@ class Relay:
         signer: EventSigner,
         opener: EventOpener,
         holder: str,
+        clock: Clock,
     ) -> None:
         self.state = RelayState.WAITING
         self.halted: str | None = None
@@ -80,6 +85,9 @@ class Relay:
         self._opener = opener
         self._lease = Lease(database, RELAY, holder)
         self._offers = Offers()
+        self._clock = clock
+        self._clock_guard = ClockGuard()
+        self._clock_trusted = True
         self._look = True
         self._decided = asyncio.Event()
         self._fence = 0
@@ -155,11 +163,11 @@ class Relay:
                 await self._send_heartbeat()
                 if self.state is RelayState.LOG_UNAVAILABLE:  # with nothing to publish, nobody else would notice
                     self._doubt()
-                if beats and beats % LOOK_EVERY == 0:
+                if beats and beats % ENDS_EVERY == 0:
                     ends = await self._ends(ends)
             except LogError as error:
                 self._log_is_away(error)
-            if beats % LOOK_EVERY == 0:
+            if beats % FLOOR_EVERY == 0 and self._clock_trusted:
                 await self._outbox.advance_floor()
             beats += 1
             await asyncio.sleep(BEAT_SECONDS)
@@ -181,19 +189,26 @@ class Relay:
 
     async def _send_heartbeat(self) -> None:
         async with self._database.write() as connection:
-            # The counter row's lock orders heartbeats as their heads were read.
-            counted = await connection.execute(
-                update(streams)
-                .where(streams.c.stream == Stream.HEARTBEATS)
-                .values(head=streams.c.head + 1)
-                .returning(streams.c.head)
-            )
-            seq = counted.scalar_one()
-            heartbeat = await self._outbox.heads(connection)
+            seq, heartbeat = await self._outbox.heartbeat(connection)
+        self._clock_trusted = self._clock_guard.trusts(heartbeat.time, self._clock.boot())
+        if not self._clock_trusted:
+            log.critical("store_clock_leaps", extra={"time": heartbeat.time})
+            return
         event = self._signer.sign(
             Stream.HEARTBEATS, seq, heartbeat, time=heartbeat.time, txn=f"heartbeat.{format_seq(seq)}"
         )
         await self._log.append(Stream.HEARTBEATS, [event.text])
+
+    async def _resume_heartbeats(self) -> None:
+        """Count on from the newest heartbeat in the log: a restored store would repeat numbers that agents refuse."""
+        end = await self._log.head(Stream.HEARTBEATS)
+        if end is None:
+            return
+        before = end - 1 if end else None
+        for entry in await self._log.read({Stream.HEARTBEATS: before}, wait=READ_BACK_SECONDS):
+            with suppress(EventRefused):
+                event = self._opener.open(entry.data, Stream.HEARTBEATS)
+                await self._outbox.skip_heartbeats(event.seq)
 
     # -- events
 
@@ -208,10 +223,11 @@ class Relay:
                     self._in_doubt, self._look = False, True
                     for stream in SEQUENCED:
                         await self._read_back(stream)
+                    await self._resume_heartbeats()
                     self.state = RelayState.PUBLISHING
                 look, self._look = self._look or now >= looked + LOOK_SECONDS, False
-                for stream in SEQUENCED:
-                    await self._publish_new(stream, look=look)
+                # One batch of each stream in turn: none may keep the others waiting.
+                more = [await self._publish_new(stream, look=look) for stream in SEQUENCED]
             except LogError as error:
                 self._log_is_away(error)
                 self._in_doubt = True
@@ -219,6 +235,9 @@ class Relay:
                 continue
             if look:
                 looked = now
+            if any(more):
+                self._look |= look
+                continue
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_SECONDS):
                     await self._decided.wait()
@@ -228,17 +247,17 @@ class Relay:
             log.warning("event_log_unavailable", extra={"error": str(error)})
         self.state = RelayState.LOG_UNAVAILABLE
 
-    async def _publish_new(self, stream: Stream, *, look: bool) -> None:
-        """Publish what lies above the mark, then move the mark."""
-        while True:
-            events: Sequence[StoredEvent] = self._offers.take(stream, self._marks[stream])
-            if not events and (look or self._offers.gap(stream)):
-                async with self._database.read() as connection:
-                    events = await self._outbox.after(connection, stream, self._marks[stream], limit=BATCH)
-            if not events:
-                return
-            await self._log.append(stream, [event.text for event in events])
-            await self._move_mark(stream, events[-1].seq)
+    async def _publish_new(self, stream: Stream, *, look: bool) -> bool:
+        """Publish some of what lies above the mark, then move the mark; whether there may be more."""
+        events: Sequence[StoredEvent] = self._offers.take(stream, self._marks[stream])
+        if not events and (look or self._offers.gap(stream)):
+            async with self._database.read() as connection:
+                events = await self._outbox.after(connection, stream, self._marks[stream], limit=BATCH)
+        if not events:
+            return False
+        await self._log.append(stream, [event.text for event in events])
+        await self._move_mark(stream, events[-1].seq)
+        return True
 
     async def _move_mark(self, stream: Stream, seq: int) -> None:
         """Note what the log has acknowledged, unless the lease has gone to another.
@@ -249,7 +268,10 @@ class Relay:
         ours = exists().where(leases.c.name == RELAY, leases.c.fence == self._fence)
         async with self._database.write() as connection:
             moved = await connection.execute(
-                update(streams).where(streams.c.stream == stream, ours).values(published=seq).returning(streams.c.head)
+                update(streams)
+                .where(streams.c.stream == stream, streams.c.published <= seq, ours)
+                .values(published=seq)
+                .returning(streams.c.head)
             )
             if moved.scalar_one_or_none() is None:
                 raise LeaseLost("the lease has gone to another process")
@@ -292,9 +314,9 @@ class Relay:
                 with suppress(EventRefused):  # not ours: agents refuse it too
                     event = self._opener.open(entry.data, stream)
                     found.setdefault(event.seq, event.digest)
+                await asyncio.sleep(0)  # opening one takes long enough for others to have their turn
             if not entries:
                 raise LogUnavailable(f"the log of {stream} ends at {end} but cannot be read beyond {position}")
-            await asyncio.sleep(0)
         return found
 
     async def _all_after(self, connection: AsyncConnection, stream: Stream, seq: int) -> dict[int, StoredEvent]:

@@ -30,6 +30,8 @@ streams = Table(
     # The counter: incremented in the deciding transaction, its row locked until that commits.
     Column("head", BigInteger, nullable=False),
     Column("floor", BigInteger, nullable=False),
+    # Newest time that an event of the stream was signed with; it never falls.
+    Column("time", Float, nullable=False),
     # Moved by the relay, after the log's acknowledgement.
     Column("published", BigInteger, nullable=False),
 )
@@ -52,6 +54,14 @@ outbox = Table(
     Column("event", LargeBinary, nullable=False),
     Index("ix_outbox_target", "stream", "target"),
     Index("ix_outbox_expires_at", "stream", "expires_at"),
+)
+
+ceilings = Table(
+    "ceilings",
+    metadata,
+    # A longest token life that a replica works with, and when it last said so.
+    Column("seconds", Float, primary_key=True),
+    Column("last_used", Float, nullable=False),
 )
 
 leases = Table(

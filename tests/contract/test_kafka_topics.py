@@ -14,7 +14,7 @@ from events.log.kafka import KafkaSettings
 from events.log.kafka_topics import KafkaTopics
 from tests.services.service import Service
 
-RETENTION = Retention.covering(3600, 300)
+RETENTION = Retention.covering(3600)
 
 
 @pytest.fixture

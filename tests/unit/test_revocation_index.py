@@ -69,7 +69,11 @@ times = st.integers(0, 12).map(float)
 values = st.sampled_from(["a", "b", 1, True])
 selected = st.sampled_from(
     [{}, {"sub": "a"}, {"aud": "a"}, {"scope": "a"}, {"level": 1}, {"level": True}, {"sub": "a", "level": True}]
-) | st.dictionaries(st.sampled_from(["sub", "aud", "level"]), values, max_size=2)
+) | st.builds(
+    lambda text, other: text | other,
+    st.dictionaries(st.sampled_from(["sub", "aud"]), st.sampled_from("ab"), max_size=2),
+    st.dictionaries(st.just("level"), values, max_size=1),
+)
 selectors = st.builds(
     lambda claims, issuer: Selector(claims=claims, issuer=issuer), selected, st.sampled_from([None, ISSUER, OTHER])
 )

@@ -130,9 +130,9 @@ def test_sub_id_says_whom_an_event_hits_where_a_format_can(record: Record, subje
 
 
 def test_a_subject_identifier_holds_text_alone() -> None:
-    subject = claims_of(signed(Stream.REVOCATIONS, revoking(sub=7)))["sub_id"]
+    subject = claims_of(signed(Stream.REVOCATIONS, revoking(tenant=7)))["sub_id"]
 
-    assert subject == {"format": "iss_sub", "iss": ISSUER, "sub": "7"}
+    assert subject == {"format": "complex", "tenant": {"format": "opaque", "id": "7"}}
 
 
 @pytest.mark.parametrize("claims", [{"sub": "alice"}, {"sid": "s-1"}, {"sub": "alice", "sid": "s-1"}])

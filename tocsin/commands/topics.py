@@ -42,7 +42,7 @@ def check(context: Context) -> None:
 
 
 def _retention(settings: IssuerSettings) -> Retention:
-    return Retention.covering(settings.token_lifetime_ceiling, settings.skew)
+    return Retention.covering(settings.token_lifetime_ceiling)
 
 
 async def _check(settings: IssuerSettings) -> list[str]:

@@ -16,13 +16,14 @@ def upgrade() -> None:
         sa.Column("stream", sa.String(32), primary_key=True),
         sa.Column("head", sa.BigInteger, nullable=False),
         sa.Column("floor", sa.BigInteger, nullable=False),
+        sa.Column("time", sa.Float, nullable=False),
         sa.Column("published", sa.BigInteger, nullable=False),
     )
     first = 1 << 40  # incarnation 1, number 0: nothing has been said yet
     op.bulk_insert(
         streams,
         [
-            {"stream": stream, "head": first, "floor": first + 1, "published": first}
+            {"stream": stream, "head": first, "floor": first + 1, "time": 0.0, "published": first}
             for stream in ("keys", "revocations", "heartbeats")
         ],
     )
@@ -43,6 +44,11 @@ def upgrade() -> None:
     )
     op.create_index("ix_outbox_target", "outbox", ["stream", "target"])
     op.create_index("ix_outbox_expires_at", "outbox", ["stream", "expires_at"])
+    op.create_table(
+        "ceilings",
+        sa.Column("seconds", sa.Float, primary_key=True),
+        sa.Column("last_used", sa.Float, nullable=False),
+    )
     leases = op.create_table(
         "leases",
         sa.Column("name", sa.String(32), primary_key=True),

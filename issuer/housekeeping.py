@@ -1,0 +1,53 @@
+"""What every replica does now and then; doing it twice changes nothing."""
+
+import asyncio
+import logging
+from typing import Final
+
+from issuer.errors import StoreUnavailable
+from issuer.keys.key_service import KeyService
+from issuer.outbox.horizon import note_ceiling, read_horizon
+from issuer.outbox.own_agent import OwnAgent
+from issuer.outbox.relay import Relay
+from issuer.store.database import Database
+
+log = logging.getLogger(__name__)
+
+EVERY_SECONDS: Final = 30.0
+
+
+class Housekeeping:
+    """Notes the ceiling of token life that is in use, and retires keys whose tokens are all dead."""
+
+    def __init__(
+        self, database: Database, keys: KeyService, own_agent: OwnAgent, relay: Relay, token_lifetime_ceiling: float
+    ) -> None:
+        self._database = database
+        self._keys = keys
+        self._own_agent = own_agent
+        self._relay = relay
+        self._ceiling = token_lifetime_ceiling
+
+    async def run(self) -> None:
+        """Do it for ever, until cancelled."""
+        while True:
+            try:
+                await self.once()
+            except StoreUnavailable as error:
+                log.warning("housekeeping_postponed", extra={"error": str(error)})
+            await asyncio.sleep(EVERY_SECONDS)
+
+    async def once(self) -> None:
+        """Do it now.
+
+        Raises:
+            StoreUnavailable: the store does not answer.
+        """
+        await note_ceiling(self._database, self._ceiling)
+        async with self._database.read() as connection:
+            horizon = await read_horizon(connection, self._database, self._ceiling)
+        life = horizon.past_every_token - horizon.newest
+        event = await self._keys.retire(changed_before=horizon.now - life)
+        if event is not None:
+            self._own_agent.hear(event)
+            self._relay.offer(event)
