@@ -18,6 +18,7 @@ from issuer.endpoints.metrics import ANSWERS, counted
 from issuer.endpoints.middleware import errors, request_ids
 from issuer.endpoints.routes import add_routes
 from issuer.endpoints.services import SERVICES, Services
+from issuer.errors import BackgroundTaskFailed
 from issuer.grants import load_grants
 from issuer.housekeeping import Housekeeping
 from issuer.keys.generation import public
@@ -133,6 +134,9 @@ async def _background(services: Services, event_log: EventLog) -> AsyncIterator[
     """Run what goes on beside the requests; when one of these fails, say so and stop the process.
 
     An issuer whose relay has died would answer 201 to revocations that nobody hears.
+
+    Raises:
+        BackgroundTaskFailed: one has failed; everything has been taken down.
     """
     housekeeping = Housekeeping(
         services.database,
@@ -149,16 +153,24 @@ async def _background(services: Services, event_log: EventLog) -> AsyncIterator[
     ]
     for task in tasks:
         task.add_done_callback(_stop_if_failed)
+    failed: list[str] = []
     try:
         yield
     finally:
+        failed += [task.get_name() for task in tasks if _has_failed(task)]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+    if failed:  # whoever restarts processes must see that this one did not end because it was told to
+        raise BackgroundTaskFailed(f"stopped, because {' and '.join(failed)} failed; the log says how")
+
+
+def _has_failed(task: asyncio.Task[None]) -> bool:
+    return task.done() and not task.cancelled() and task.exception() is not None
 
 
 def _stop_if_failed(task: asyncio.Task[None]) -> None:
-    if task.cancelled() or task.exception() is None:
+    if not _has_failed(task):
         return
     log.critical("background_task_failed", extra={"task": task.get_name()}, exc_info=task.exception())
     signal.raise_signal(signal.SIGTERM)

@@ -21,6 +21,10 @@ class SealBroken(IssuerError):
     """A private key that cannot be unsealed: a wrong key-encryption key, or a damaged row."""
 
 
+class BackgroundTaskFailed(IssuerError):
+    """What goes on beside the requests has ended by a fault, and the issuer with it."""
+
+
 class NotFound(IssuerError):
     """What was named is not there."""
 
