@@ -4,6 +4,7 @@ import logging
 import sys
 
 import structlog
+from aiohttp.http_exceptions import HttpProcessingError
 
 from tocsin.settings import LogSettings
 
@@ -41,3 +42,9 @@ def set_up(settings: LogSettings) -> None:
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
     # aiokafka reports each failed connection as an error; what it means for us is logged where it matters.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    logging.getLogger("aiohttp.server").addFilter(_is_our_fault)
+
+
+def _is_our_fault(record: logging.LogRecord) -> bool:
+    """Whether it is more than a stranger's bytes that are no HTTP: those come with a traceback that quotes them."""
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))

@@ -18,6 +18,8 @@ except ImportError:
     new_event_loop = None
 
 SHUTDOWN_SECONDS: Final = 5.0
+HEADER_BYTES: Final = 16 * 1024
+"""Of one line of a request: room for a token that is too long to be answered as that, in the form of any refusal."""
 
 
 def run(main: Callable[[], "asyncio.Future[None] | object"]) -> None:
@@ -42,7 +44,14 @@ async def serve(app: web.Application, host: str, port: int, started: Callable[[i
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS, handle_signals=False)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        shutdown_timeout=SHUTDOWN_SECONDS,
+        handle_signals=False,
+        max_line_size=HEADER_BYTES,
+        max_field_size=HEADER_BYTES,
+    )
     await runner.setup()
     try:
         site = web.TCPSite(runner, host, port)
