@@ -120,8 +120,10 @@ def main() -> None:
             _fail("wrong_use", error.format_message(), error.exit_code, as_json=True)
         error.show()
         sys.exit(error.exit_code)
-    except (SettingInvalid, LogMisconfigured) as error:
+    except SettingInvalid as error:
         _fail("wrong_setting", str(error), WRONG_USE, as_json=as_json)
+    except LogMisconfigured as error:
+        _fail("wrong_setting", f"setting 'log': {error}", WRONG_USE, as_json=as_json)
     except KeyboardInterrupt:
         sys.exit(130)
     except (CommandFailed, LogError, IssuerError) as error:

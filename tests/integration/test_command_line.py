@@ -225,6 +225,36 @@ async def test_a_client_is_registered_and_given_further_secrets(installation: In
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        (["--grant", "nosuchgrant"], "there is no grant 'nosuchgrant', only client_credentials"),
+        (["--token-lifetime", "25h"], "above setting 'token_lifetime_ceiling', 86400 s"),
+    ],
+)
+def test_a_client_that_could_never_get_a_token_so_is_not_registered(
+    shell: Shell, arguments: list[str], words: str
+) -> None:
+    shell.tocsin("init")
+
+    ran = shell.tocsin("client", "add", "shop", *arguments)
+
+    assert ran.code == 2
+    assert words in ran.err
+    assert "shop" not in shell.tocsin("client", "list").out
+
+
+@pytest.mark.parametrize("program", ["issuer", "agent"])
+@pytest.mark.parametrize("log", ["sqlite://x.db", "redis://127.0.0.1"])
+def test_a_program_whose_log_cannot_be_says_which_setting_is_wrong(shell: Shell, program: str, log: str) -> None:
+    shell.tocsin("init")
+
+    ran = shell.tocsin(program, TOCSIN_LOG=log)
+
+    assert ran.code == 2
+    assert "tocsin: setting 'log': " in ran.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
         (["revoke", "--reason", "x"], "choose exactly one"),
         (["revoke", "--sub", "a", "--jti", "b", "--reason", "x"], "choose exactly one"),
         (["revoke", "--sub", "a"], "--reason"),

@@ -8,6 +8,7 @@ import click
 import msgspec
 
 from issuer.clients import Client, ClientStore
+from issuer.grants import load_grants
 from issuer.settings import IssuerSettings
 from issuer.store.database import Database
 from issuer.store.migration import check_version
@@ -56,6 +57,7 @@ def add(
         )
     except ValueError as error:
         raise CommandFailed(str(error), exit_code=WRONG_USE) from error
+    _check(client, context.read(IssuerSettings))
     secret = asyncio.run(_with_store(context, lambda store: store.add(client)))
     context.output.answer({"client_id": client_id, "client_secret": secret.reveal()})
     context.output.line(f"client_id      {client_id}\nclient_secret  {secret.reveal()}\nThe secret is not shown again.")
@@ -92,6 +94,20 @@ def rotate_secret(context: Context, client_id: str) -> None:
     secret = asyncio.run(_with_store(context, lambda store: store.rotate_secret(client_id)))
     context.output.answer({"client_id": client_id, "client_secret": secret.reveal()})
     context.output.line(f"client_id      {client_id}\nclient_secret  {secret.reveal()}\nThe secret is not shown again.")
+
+
+def _check(client: Client, settings: IssuerSettings) -> None:
+    """Refuse what this issuer would never give the client."""
+    known = load_grants(settings)
+    for grant in client.grants:
+        if grant not in known:
+            raise CommandFailed(f"there is no grant {grant!r}, only {', '.join(sorted(known))}", exit_code=WRONG_USE)
+    ceiling = settings.token_lifetime_ceiling
+    if client.token_lifetime is not None and client.token_lifetime > ceiling:
+        raise CommandFailed(
+            f"--token-lifetime {client.token_lifetime:g} s is above setting 'token_lifetime_ceiling', {ceiling:g} s",
+            exit_code=WRONG_USE,
+        )
 
 
 async def _with_store(context: Context, work: Callable[[ClientStore], Awaitable[T]]) -> T:
