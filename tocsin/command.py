@@ -16,7 +16,7 @@ import msgspec
 from events import LogError
 from events.errors import LogMisconfigured
 from issuer.errors import IssuerError
-from tocsin.errors import FAILED, WRONG_USE, CommandFailed
+from tocsin.errors import FAILED, IN_PART, WRONG_USE, CommandFailed
 from tocsin.output import Output
 from tocsin.settings import ALL_NAMES
 from verifier_agent import SettingInvalid, Sources
@@ -106,6 +106,20 @@ def json_option(command: F) -> F:
     return click.option(
         "--json", is_flag=True, expose_value=False, callback=chosen, help="Answer as JSON, for programs."
     )(command)
+
+
+def wait_option(command: F) -> F:
+    """``--wait``: how long the issuer may take to hear that the event log has the decision."""
+    return click.option(
+        "--wait", default=5, show_default=True, type=click.IntRange(0, 30), help="Seconds to wait for the log."
+    )(command)
+
+
+def tell_decided(output: Output, text: str, answer: dict[str, Any]) -> int:
+    """Say what was decided, and whether it is on its way to the agents; the exit code."""
+    published = answer.get("published", True)
+    output.line(text if published else f"{text}, not yet published")
+    return 0 if published else IN_PART
 
 
 def main() -> None:

@@ -1,15 +1,18 @@
 """``tocsin revoke``."""
 
 import asyncio
-from typing import Any
+from typing import Any, Final
 
 import click
 import msgspec
 
 from tocsin.admin_client import AdminClient
-from tocsin.command import Context, json_option
-from tocsin.errors import IN_PART
+from tocsin.command import Context, json_option, tell_decided, wait_option
 from tocsin.settings import OperatorSettings, operator_credentials
+
+_TEXT_CLAIMS: Final = frozenset({"sub", "client_id", "sid", "jti", "aud", "scope", "tenant", "azp"})
+"""Claims whose values are text in every token, also when they look like numbers."""
+_WHOLE: Final = ("--token", "--jti", "--key")
 
 
 @click.command("revoke")
@@ -22,8 +25,8 @@ from tocsin.settings import OperatorSettings, operator_credentials
 @click.option("--everything", is_flag=True, help="Every token of the issuer.")
 @click.option("--issued-before", type=float, help="Only tokens issued up to this time (seconds since the epoch).")
 @click.option("--reason", required=True, help="Why; kept in the audit trail.")
-@click.option("--wait", default=5, show_default=True, type=click.IntRange(0, 30), help="Seconds to wait for the log.")
 @click.option("--yes", is_flag=True, help="Do not ask before revoking everything.")
+@wait_option
 @json_option
 @click.pass_obj
 def command(context: Context, /, **options: Any) -> int:
@@ -37,18 +40,13 @@ def command(context: Context, /, **options: Any) -> int:
         click.confirm("Revoke every token of the issuer, your own among them?", abort=True, err=True)
     answer = asyncio.run(_send(context, path, body, options["wait"]))
     context.output.answer(answer)
-    if path.startswith("/admin/v1/keys"):
-        context.output.line(f"revoked key {options['key']} as {answer['id']}")
-        return 0
-    published = answer["published"]
-    context.output.line(f"revoked as {answer['id']}" + ("" if published else ", not yet published"))
-    return 0 if published else IN_PART
+    what = f"revoked key {options['key']}" if options["key"] else "revoked"
+    return tell_decided(context.output, f"{what} as {answer['id']}", answer)
 
 
 def _request(options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """The call that the options ask for."""
-    selector = {name: options[option] for option, name in (("sub", "sub"), ("client", "client_id")) if options[option]}
-    selector |= dict(_claim(text) for text in options["claims"])
+    selector = _selector(options)
     ways = {
         "--token": options["token"],
         "--jti": options["jti"],
@@ -61,6 +59,8 @@ def _request(options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         but = f", not {' and '.join(chosen)}" if chosen else ""
         raise click.UsageError(f"choose exactly one of {' · '.join(ways)}{but}")
     body: dict[str, Any] = {"reason": options["reason"]}
+    if chosen[0] in _WHOLE and options["issued_before"] is not None:
+        raise click.UsageError(f"{chosen[0]} and --issued-before do not go together: it revokes whatever the time")
     if options["key"]:
         return f"/admin/v1/keys/{options['key']}/revoke", body
     if options["token"]:
@@ -74,11 +74,24 @@ def _request(options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     return "/admin/v1/revocations", body
 
 
+def _selector(options: dict[str, Any]) -> dict[str, str | int | bool]:
+    """The claims that must all match, each named once."""
+    named = [(name, options[option]) for option, name in (("sub", "sub"), ("client", "client_id")) if options[option]]
+    selector: dict[str, str | int | bool] = {}
+    for name, value in [*named, *map(_claim, options["claims"])]:
+        if name in selector:
+            raise click.UsageError(f"claim {name!r} is given twice: a token would have to match both")
+        selector[name] = value
+    return selector
+
+
 def _claim(text: str) -> tuple[str, str | int | bool]:
-    """``NAME=VALUE``; a value that is a JSON number or boolean counts as that, in quotes as text."""
+    """``NAME=VALUE``; where it need not be text, a JSON number or boolean counts as that, in quotes as text."""
     name, equals, value = text.partition("=")
     if not equals or not name:
         raise click.UsageError(f"--claim {text!r}: write NAME=VALUE")
+    if name in _TEXT_CLAIMS:
+        return name, value
     try:
         return name, msgspec.json.decode(value, type=str | int | bool)
     except msgspec.MsgspecError:
