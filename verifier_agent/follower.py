@@ -92,7 +92,7 @@ class LogFollower:
         """Read on until the log fails or falls silent."""
         heard = self._clock.boot()
         while self._clock.boot() - heard < SILENCE_SECONDS:
-            self._look_for_holes()
+            await self._look_for_holes(event_log)
             try:
                 entries = await event_log.read(self._positions, wait=READ_SECONDS)
             except PositionLost as lost:
@@ -106,7 +106,7 @@ class LogFollower:
                 await self._apply(entries)
         log.warning("event_log_silent", extra={"seconds": SILENCE_SECONDS})
 
-    def _look_for_holes(self) -> None:
+    async def _look_for_holes(self, event_log: EventLog) -> None:
         """Read a stream from its start again when something of it has been missing for a while.
 
         What is missing may be in the log all the same: behind us, when the log lost its tail and grew again.
@@ -117,9 +117,12 @@ class LogFollower:
         elif self._incomplete_since is None:
             self._incomplete_since = now
         elif now - self._incomplete_since > self._hole_patience:
-            log.warning("event_log_read_again", extra={"streams": sorted(map(str, holes))})
-            self._positions |= dict.fromkeys(holes)
-            self._incomplete_since, self._hole_patience = now, min(2 * self._hole_patience, LONGEST_HOLE_SECONDS)
+            self._incomplete_since = now
+            read = [stream for stream in holes if self._positions[stream] == await event_log.head(stream)]
+            if read:  # of the others something is still before us
+                log.warning("event_log_read_again", extra={"streams": sorted(map(str, read))})
+                self._positions |= dict.fromkeys(read)
+                self._hole_patience = min(2 * self._hole_patience, LONGEST_HOLE_SECONDS)
 
     async def _apply(self, entries: list[Entry]) -> None:
         slice_end = self._clock.boot() + SLICE_SECONDS

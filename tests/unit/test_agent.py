@@ -29,6 +29,7 @@ class FailingLog:
         opened: how many handles there have been.
         closed: how many of them were closed.
         silent: reads find nothing, and each takes a second of the clock.
+        slow: reads find one entry each, and take a second of the clock.
     """
 
     def __init__(self, issuer: IssuerSimulator) -> None:
@@ -39,6 +40,7 @@ class FailingLog:
         self.opened = 0
         self.closed = 0
         self.silent = False
+        self.slow = False
 
     async def say(self, *events: SignedEvent) -> None:
         """Append events."""
@@ -66,6 +68,10 @@ class FailingLog:
                 await asyncio.sleep(0)
                 self._log.issuer.clock.advance(1)
                 return []
+            if self._log.slow:
+                await asyncio.sleep(0)
+                self._log.issuer.clock.advance(1)
+                limit = 1
             return await self._log.kept.read(after, wait=wait, limit=limit)
 
         async def head(self, stream: Stream) -> int | None:
@@ -314,6 +320,24 @@ async def test_a_log_that_loses_its_own_start_counts_as_failing(
         assert agent.status().log_failures > 0
 
 
+async def test_a_long_history_is_not_read_again_while_it_is_being_read(
+    issuer: IssuerSimulator, event_log: FailingLog, settings: AgentSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(30):
+        issuer.revoke(Selector.of(sub=f"user-{number}"))
+    agent = agent_on(event_log, settings)
+    beat = issuer.beat()
+    agent.verifier.apply(Stream.HEARTBEATS, beat.text)  # so that what is still to be read counts as missing
+    await event_log.say(*issuer.said, beat)
+    event_log.slow = True
+
+    async with agent:
+        await until(agent, lambda: agent.status().selectors == 30)
+        event_log.slow = False
+        assert not agent.status().holes
+    assert "event_log_read_again" not in caplog.messages
+
+
 async def test_a_silent_log_is_opened_anew(
     issuer: IssuerSimulator, event_log: FailingLog, settings: AgentSettings, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -455,3 +479,38 @@ async def test_an_agent_logs_no_more_than_a_line_a_fact(
         pass
 
     assert not caplog.messages
+
+
+async def test_a_stream_with_a_hole_that_lasts_is_read_again_from_its_start(
+    issuer: IssuerSimulator, event_log: FailingLog, settings: AgentSettings
+) -> None:
+    await event_log.say(*issuer.said, issuer.beat())
+
+    async with agent_on(event_log, settings) as agent:
+        behind = issuer.revoke(Selector.of(sub="alice"))
+        await event_log.say(issuer.revoke(Selector.of(sub="bob")), issuer.beat())
+        await until(agent, lambda: bool(agent.status().holes))
+        # As if the log had lost its tail and grown again: the event lies before the position that the agent has.
+        event_log.kept._streams[Stream.REVOCATIONS].insert(0, behind.text)
+        issuer.clock.advance(6)
+        await event_log.say(issuer.beat())
+        async with asyncio.timeout(SOON):
+            while agent.status().holes:
+                issuer.clock.advance(1)
+                await agent.changed()
+
+        assert agent.status().selectors == 2
+
+
+async def test_a_log_that_is_opened_again_is_read_on_and_not_from_its_start(
+    issuer: IssuerSimulator, event_log: FailingLog, settings: AgentSettings, no_jitter: None
+) -> None:
+    await event_log.say(*issuer.said, issuer.beat())
+
+    async with agent_on(event_log, settings) as agent:
+        event_log.faults = [LogUnavailable("away")]
+        await event_log.say(issuer.revoke(Selector.of(sub="bob")))
+        await until(agent, lambda: agent.status().selectors == 1)
+
+        assert event_log.opened == 2
+        assert all(after[Stream.KEYS] is not None for after in event_log.reads[1:])
