@@ -15,6 +15,8 @@ from events.log.kafka_topics import KafkaTopics
 from tests.services.service import Service
 
 RETENTION = Retention.covering(3600)
+LEAST = int(RETENTION.revocations * 1000)
+"""Milliseconds."""
 
 
 @pytest.fixture
@@ -66,8 +68,13 @@ async def test_missing_topics_are_named_with_the_command_that_makes_them(setting
         (Stream.REVOCATIONS, {"cleanup_policy": "compact"}, "has cleanup.policy = compact; it must be delete"),
         (
             Stream.REVOCATIONS,
-            {"cleanup_policy": "delete", "retention_ms": "90299999"},
-            "has retention.ms = 90299999; it must be at least 90300000",
+            {"cleanup_policy": "delete", "retention_ms": str(LEAST - 1)},
+            f"has retention.ms = {LEAST - 1}; it must be at least {LEAST}",
+        ),
+        (
+            Stream.REVOCATIONS,
+            {"cleanup_policy": "delete", "retention_bytes": "1000000"},
+            "has retention.bytes = 1000000; it must be -1",
         ),
         (
             Stream.AGENTS,
@@ -89,7 +96,7 @@ async def test_a_setting_that_would_lose_events_is_named(
 async def test_a_longer_retention_is_no_fault(settings: KafkaSettings, admin: AIOKafkaAdminClient) -> None:
     topics = KafkaTopics(settings, RETENTION)
     await topics.create()
-    for retention in ("90300000", "90300001", "-1"):
+    for retention in (str(LEAST), str(LEAST + 1), "-1"):
         await change(
             admin,
             settings.topic(Stream.REVOCATIONS),

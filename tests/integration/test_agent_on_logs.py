@@ -151,7 +151,7 @@ async def test_an_agent_keeps_what_it_knows_when_its_log_is_emptied(
 
         lost = issuer.revoke(Selector.of(sub="bob"))
         issuer.revoke(Selector.of(sub="carol"))
-        await say(log, issuer.said[-1], issuer.beat())
+        await say(log, issuer.said[-1], issuer.beat(), issuer.beat())
         await until(agent, lambda: agent.status().holes == {"revocations": [(lost.seq, lost.seq)]})
         assert agent.status().selectors == 2
 
