@@ -34,6 +34,8 @@ class OwnAgent:
         self._outbox = outbox
         self._clock = clock
         self._clock_guard = ClockGuard()
+        self._clock_trusted = True
+        self._refused_after: dict[Stream, int] = {}  # where the outbox cannot be read on
 
     @property
     def rsq(self) -> int:
@@ -69,12 +71,15 @@ class OwnAgent:
                         self.verifier.apply(stream, event.text, received=received)
                         await asyncio.sleep(0)  # it takes long enough for others to have their turn
                     if sequence.contiguous() == before:
-                        log.error("outbox_event_refused", extra={"stream": str(stream), "after": before})
+                        if self._refused_after.get(stream) != before:
+                            log.error("outbox_event_refused", extra={"stream": str(stream), "after": before})
+                        self._refused_after[stream] = before
                         break
                     await asyncio.sleep(0)
-        if self._clock_guard.trusts(heads.time, received):
+        trusted, self._clock_trusted = self._clock_trusted, self._clock_guard.trusts(heads.time, received)
+        if self._clock_trusted:
             self.verifier.state.observe(heads, received)
-        else:
+        elif trusted:
             log.error("store_clock_leaps", extra={"time": heads.time})
         return self._known() != before_all
 

@@ -190,9 +190,13 @@ class Relay:
     async def _send_heartbeat(self) -> None:
         async with self._database.write() as connection:
             seq, heartbeat = await self._outbox.heartbeat(connection)
-        self._clock_trusted = self._clock_guard.trusts(heartbeat.time, self._clock.boot())
+        trusted, self._clock_trusted = (
+            self._clock_trusted,
+            self._clock_guard.trusts(heartbeat.time, self._clock.boot()),
+        )
         if not self._clock_trusted:
-            log.critical("store_clock_leaps", extra={"time": heartbeat.time})
+            if trusted:
+                log.critical("store_clock_leaps", extra={"time": heartbeat.time})
             return
         event = self._signer.sign(
             Stream.HEARTBEATS, seq, heartbeat, time=heartbeat.time, txn=f"heartbeat.{format_seq(seq)}"
