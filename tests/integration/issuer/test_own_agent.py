@@ -1,6 +1,7 @@
 """The issuer's own agent: it knows what was committed, from its own mouth and from the store."""
 
 import logging
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -100,11 +101,30 @@ async def test_an_event_that_was_tampered_with_in_the_store_is_reported_and_not_
         )
 
     with caplog.at_level(logging.ERROR):
-        await agent.catch_up()
+        for _ in range(3):
+            await agent.catch_up()
 
     assert caplog.messages == ["outbox_event_refused"]
     assert agent.rsq == event.seq - 1
-    assert agent.verifier.refused["bad_signature"] == 1  # type: ignore[index]
+    assert agent.verifier.refused["bad_signature"] == 3  # type: ignore[index]
+
+
+@on_every_store
+async def test_a_store_clock_that_leaps_is_told_once_and_nothing_is_forgotten_for_it(
+    store: Store, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = own_agent(store)
+    await decide(store, expires_at=time.time() + 3600)
+    await agent.catch_up()
+    clock = store.database.time_before_reading()
+
+    monkeypatch.setattr(store.database, "time_before_reading", lambda: clock + 86_400)
+    with caplog.at_level(logging.ERROR):
+        for _ in range(3):
+            await agent.catch_up()
+
+    assert caplog.messages == ["store_clock_leaps"]
+    assert agent.verifier.state.revocations.selectors == 1
 
 
 @on_every_store
