@@ -162,7 +162,7 @@ class KafkaLog:
                 for acknowledged in sent:
                     await acknowledged
         except (KafkaError, TimeoutError, OSError) as error:
-            await self._drop_producer()
+            await self._drop_producer(producer)
             raise LogUnavailable(f"Kafka did not acknowledge: {_words(error)}") from error
 
     async def read(self, after: Mapping[Stream, int | None], *, wait: float, limit: int = 1000) -> list[Entry]:
@@ -218,7 +218,7 @@ class KafkaLog:
         """See ``EventLog.close``."""
         self._closed = True
         async with self._starting[AIOKafkaProducer]:  # what is being started is stopped too
-            await self._drop_producer()
+            await self._drop_producer(self._producer)
         async with self._starting[AIOKafkaConsumer]:
             await self._drop_consumer()
 
@@ -289,10 +289,12 @@ class KafkaLog:
     def _stream(self, partition: TopicPartition) -> Stream:
         return Stream(partition.topic.removeprefix(self._settings.prefix))
 
-    async def _drop_producer(self) -> None:
-        producer, self._producer = self._producer, None
-        if producer is not None:
-            await _stopped(producer)
+    async def _drop_producer(self, failed: AIOKafkaProducer | None) -> None:
+        """Stop a producer; another one that has been made meanwhile stays."""
+        if self._producer is failed:
+            self._producer = None
+        if failed is not None:
+            await _stopped(failed)
 
     async def _drop_consumer(self) -> None:
         consumer, self._consumer = self._consumer, None

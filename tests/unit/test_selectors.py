@@ -141,3 +141,9 @@ def test_a_selector_from_outside_is_held_to_the_same_rules(claims: dict[str, Any
 )
 def test_a_selector_reads_as_its_claims(selector: Selector, text: str) -> None:
     assert str(selector) == text
+
+
+@pytest.mark.parametrize("name", ["sub", "client_id", "sid", "jti", "aud", "scope"])
+def test_a_value_that_no_token_can_have_is_refused_and_not_silently_without_effect(name: str) -> None:
+    with pytest.raises(SelectorInvalid, match=f"claim '{name}' is text in every token"):
+        Selector(claims={name: 12345})

@@ -446,3 +446,8 @@ def test_a_policy_without_a_cache_verifies_the_signature_each_time(issuer: Issue
     token = issuer.token()
 
     assert listener.verify(token) is not listener.verify(token)
+
+
+def test_no_verifier_tolerates_more_skew_than_revocations_are_kept_for() -> None:
+    with pytest.raises(ValueError, match="skew must be 0 to 300 s"):
+        VerificationPolicy(skew=301)

@@ -6,6 +6,7 @@ from typing import Any
 import jwt
 import pytest
 
+from events import LogUnavailable, Stream
 from tests.issuer_under_test import Answer, Installation, Replica, on_every_store, rejection, until
 
 
@@ -136,7 +137,7 @@ async def test_rotations_at_once_leave_one_key_that_signs_and_one_standby(
         tokens = [await issuer.token(installation.operator) for _ in range(6)]
         answers = await asyncio.gather(
             *(
-                replica.admin("POST", "/keys/rotate", {"reason": "everybody at once"}, token=token)
+                replica.admin("POST", "/keys/rotate", {"reason": "everybody at once", "force": True}, token=token)
                 for replica, token in zip([issuer, other] * 3, tokens, strict=True)
             )
         )
@@ -178,3 +179,26 @@ async def test_the_event_key_cannot_be_revoked_as_if_it_were_a_token_key(
     event_key = installation.trust.event_keys[0]["kid"]
 
     assert (await issuer.admin("POST", f"/keys/{event_key}/revoke", {"reason": "x"})).status == 404
+
+
+async def test_a_rotation_is_refused_while_verifiers_have_not_been_told_of_the_standby(
+    installation: Installation, issuer: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: object) -> None:
+        raise LogUnavailable("it is away")
+
+    token = await issuer.token(installation.operator)
+    await until(lambda: _published(issuer), "the first keys are published")
+    monkeypatch.setattr(issuer.services.relay._log, "append", away)
+
+    first = await issuer.admin("POST", "/keys/rotate", {"reason": "due"}, token=token)
+    second = await issuer.admin("POST", "/keys/rotate", {"reason": "due again"}, token=token)
+    forced = await issuer.admin("POST", "/keys/rotate", {"reason": "due again", "force": True}, token=token)
+
+    assert [answer.status for answer in (first, second, forced)] == [200, 409, 200]
+    assert first.json()["published"] is False
+
+
+async def _published(issuer: Replica) -> bool:
+    services = issuer.services
+    return await services.relay.published(Stream.KEYS) >= services.own_agent.verifier.state.keys.seq

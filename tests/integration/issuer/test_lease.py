@@ -98,3 +98,13 @@ async def test_of_many_who_want_it_when_it_runs_out_one_gets_it(store: Store) ->
     fences = await asyncio.gather(*(candidate.acquire() for candidate in candidates))
 
     assert sorted(fence for fence in fences if fence is not None) == [2]
+
+
+async def test_a_lease_from_before_the_stores_clock_was_put_back_holds_nobody_up(store: Store) -> None:
+    mine, theirs = lease(store, "mine"), lease(store, "theirs")
+    before = await mine.acquire()
+    async with store.database.write() as connection:
+        await connection.execute(update(leases).values(expires_at=leases.c.expires_at + 3600))
+
+    assert before is not None
+    assert await theirs.acquire() == before + 1

@@ -8,12 +8,12 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 from sqlalchemy import update
 
-from events import EventOpener, KeySet, LogUnavailable, Revoke, Selector, SignedEvent, Stream
+from events import EventOpener, KeySet, LogUnavailable, Revoke, Selector, SignedEvent, Stream, pack
 from events.log import Entry
 from events.log.memory import MemoryLog
 from issuer.outbox.lease import LEASE_SECONDS, RELAY, Lease
 from issuer.outbox.relay import Relay, RelayState
-from issuer.store.schema import leases
+from issuer.store.schema import leases, streams
 from tests.issuer_under_test import Store, on_every_store, raw_events, said, until
 from tests.outbox_reader import counter, texts
 from verifier_agent import Verifier
@@ -306,7 +306,7 @@ async def test_a_log_that_has_been_made_anew_while_nobody_looked_is_noticed(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("issuer.outbox.relay.BEAT_SECONDS", 0.02)
-    monkeypatch.setattr("issuer.outbox.relay.LOOK_EVERY", 3)
+    monkeypatch.setattr("issuer.outbox.relay.ENDS_EVERY", 3)
     event_log = FragileLog()
     live = (await decide(store)).text
     async with running(relay_of(store, event_log)):
@@ -518,3 +518,45 @@ async def test_a_signed_event_is_the_same_bytes_in_store_and_log(store: Store) -
 
     assert (await logged(event_log))[-1] == event.text
     assert EventOpener(store.trust).open(event.text, Stream.REVOCATIONS).digest == event.digest
+
+
+async def test_a_store_whose_heartbeats_were_numbered_lower_goes_on_above_those_in_the_log(store: Store) -> None:
+    event_log = FragileLog()
+    async with running(relay_of(store, event_log)):
+        await until(lambda: fresh(store, event_log), "a heartbeat tells of everything")
+    before = await logged(event_log, Stream.HEARTBEATS)
+    async with store.database.write() as connection:
+        await connection.execute(update(streams).where(streams.c.stream == "heartbeats").values(head=pack(1, 0)))
+
+    async def another() -> bool:
+        return len(await logged(event_log, Stream.HEARTBEATS)) > len(before) + 2
+
+    async with running(relay_of(store, event_log, "two")):
+        await until(another, "more heartbeats")
+    newest = store.opener.open((await logged(event_log, Stream.HEARTBEATS))[-1], Stream.HEARTBEATS)
+
+    assert newest.seq > store.opener.open(before[-1], Stream.HEARTBEATS).seq
+
+
+async def test_one_stream_that_never_rests_does_not_keep_another_waiting(store: Store) -> None:
+    event_log = FragileLog()
+    relay = relay_of(store, event_log)
+    stop = asyncio.Event()
+
+    async def busy() -> None:
+        while not stop.is_set():
+            relay.offer(await decide(store))
+
+    async with running(relay):
+        writers = [asyncio.create_task(busy()) for _ in range(3)]
+        elsewhere = store.beside()
+        async with elsewhere.database.write() as connection:
+            decided = await elsewhere.outbox.append(connection, Stream.KEYS, KeySet(keys=()))
+
+        async def published() -> bool:
+            return decided.text in await logged(event_log, Stream.KEYS)
+
+        await until(published, "another replica's key event is published")
+        stop.set()
+        await asyncio.gather(*writers)
+        await elsewhere.close()

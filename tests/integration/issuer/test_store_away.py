@@ -75,8 +75,9 @@ async def test_while_another_program_keeps_the_sqlite_file_locked_nothing_is_dec
     installation = await Installation.create(tmp_path)
     async with installation.running() as issuer:
         operators, token = await issuer.token(installation.operator), await issuer.token(installation.demo)
-        other = sqlite3.connect(tmp_path / "store.db", isolation_level=None)
-        other.execute("BEGIN IMMEDIATE")
+        other = sqlite3.connect(tmp_path / "store.db", isolation_level=None, check_same_thread=False)
+        # In a thread: the issuer must be able to end what it is writing.
+        await asyncio.to_thread(other.execute, "BEGIN IMMEDIATE")
 
         body = {"reason": "x", "selector": {"client_id": "demo"}}
         refused = await issuer.admin("POST", "/revocations", body, token=operators)
