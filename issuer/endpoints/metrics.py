@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 from events.streams import SEQUENCED
 from issuer.endpoints.services import SERVICES
+from issuer.errors import StoreUnavailable
 from issuer.outbox.relay import RelayState
 
 ANSWERS: Final = web.AppKey("answers", Counter[tuple[str, int]])
@@ -44,7 +45,11 @@ class _IssuerMetrics(Collector):
     @classmethod
     async def read(cls, app: web.Application) -> "_IssuerMetrics":
         relay = app[SERVICES].relay
-        return cls(app, {str(stream): await relay.published(stream) for stream in SEQUENCED})
+        try:
+            published = {str(stream): await relay.published(stream) for stream in SEQUENCED}
+        except StoreUnavailable:
+            published = {}  # when the store is away, the other metrics are wanted most
+        return cls(app, published)
 
     def collect(self) -> Iterator[Metric]:
         """See ``Collector.collect``."""
@@ -58,7 +63,8 @@ class _IssuerMetrics(Collector):
         published = GaugeMetricFamily("tocsin_stream_published", "Newest seq in the event log", labels=["stream"])
         for stream, sequence in state.sequences.items():
             decided.add_metric([stream], sequence.contiguous())
-            published.add_metric([stream], self._published[stream])
+            if stream in self._published:
+                published.add_metric([stream], self._published[stream])
         yield decided
         yield published
         relay = GaugeMetricFamily("tocsin_relay_state", "1 for the state of this process's relay", labels=["state"])

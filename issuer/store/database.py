@@ -51,7 +51,12 @@ class Database:
                 max_overflow=0,
                 pool_timeout=ANSWER_SECONDS,
                 pool_pre_ping=True,
-                connect_args={"timeout": 5, "command_timeout": ANSWER_SECONDS},
+                connect_args={
+                    "timeout": 5,
+                    "command_timeout": ANSWER_SECONDS,
+                    # What is answered must survive a crash, whatever the server's default.
+                    "server_settings": {"synchronous_commit": "on"},
+                },
                 hide_parameters=True,  # errors are logged, and parameters name people
             )
 
