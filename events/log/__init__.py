@@ -52,7 +52,7 @@ async def prepare_log(url: str, retention: Retention) -> list[str]:
     if urlsplit(url).scheme != "kafka":
         return []
     try:
-        from events.log.kafka import KafkaSettings
+        from events.log.kafka_settings import KafkaSettings
         from events.log.kafka_topics import KafkaTopics
     except ImportError as error:
         raise LogMisconfigured(_NEEDS_KAFKA) from error

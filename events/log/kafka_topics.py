@@ -9,7 +9,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from events.errors import LogMisconfigured, LogUnavailable
-from events.log.kafka import CALL_SECONDS, MAX_MESSAGE_BYTES, KafkaSettings
+from events.log.kafka_settings import CALL_SECONDS, MAX_MESSAGE_BYTES, KafkaSettings
 from events.log.retention import Retention
 from events.streams import Stream
 

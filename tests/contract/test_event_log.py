@@ -11,7 +11,7 @@ import pytest
 
 from events import LogUnavailable, PositionLost, Stream
 from events.log import Entry, EventLog, Retention, open_log
-from events.log.kafka import KafkaSettings
+from events.log.kafka_settings import KafkaSettings
 from events.log.kafka_topics import KafkaTopics
 from events.streams import FOLLOWED
 

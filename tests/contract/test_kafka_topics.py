@@ -10,7 +10,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from events import Stream
 from events.errors import LogMisconfigured
 from events.log import Retention, open_log
-from events.log.kafka import KafkaSettings
+from events.log.kafka_settings import KafkaSettings
 from events.log.kafka_topics import KafkaTopics
 from tests.services.service import Service
 

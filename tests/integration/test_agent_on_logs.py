@@ -10,7 +10,7 @@ import pytest
 
 from events import LogUnavailable, Selector, SignedEvent
 from events.log import EventLog, Retention, open_log
-from events.log.kafka import KafkaSettings
+from events.log.kafka_settings import KafkaSettings
 from events.log.kafka_topics import KafkaTopics
 from tests.services.service import Service
 from tests.simulator import AUDIENCE, FakeClock, IssuerSimulator, publish

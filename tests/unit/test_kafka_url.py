@@ -8,7 +8,7 @@ import pytest
 from events import Stream
 from events.errors import LogMisconfigured
 from events.log import open_log
-from events.log.kafka import KafkaSettings
+from events.log.kafka_settings import KafkaSettings
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from events.log.kafka import KafkaSettings
+from events.log.kafka_settings import KafkaSettings
 from tocsin.own_topics import own_topics
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from events import Stream
 from events.log import Retention
-from events.log.kafka import KafkaSettings
+from events.log.kafka_settings import KafkaSettings
 from events.log.kafka_topics import KafkaTopics
 from events.log.retention import DAY
 from events.records import MAX_SKEW

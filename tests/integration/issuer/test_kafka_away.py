@@ -8,7 +8,7 @@ import pytest
 
 from events import Revoke, Selector, Stream
 from events.log import Retention
-from events.log.kafka import KafkaSettings
+from events.log.kafka_settings import KafkaSettings
 from events.log.kafka_topics import KafkaTopics
 from tests.issuer_under_test import Installation, rejection, until
 from tests.outbox_reader import numbers
