@@ -2,8 +2,9 @@
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
@@ -73,6 +74,18 @@ async def until(holds: Callable[[], Awaitable[object] | object], what: str, seco
                 await asyncio.sleep(0.01)
     except TimeoutError:
         pytest.fail(f"not within {seconds:.0f} s: {what}")
+
+
+@contextmanager
+def background_tasks_must_not_fail() -> Iterator[None]:
+    """Turn the signal by which an issuer stops its process, when a task of its own fails, into the test's failure."""
+    raised: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: raised.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert not raised, "a background task of the issuer failed; the log says which"
 
 
 class ShiftedClock:
@@ -214,15 +227,16 @@ class Installation:
         """One issuer process' worth; a second one beside it needs another port, 0 for any."""
         app = create_app(self.settings, clock)
         runner = web.AppRunner(app, shutdown_timeout=1.0, handle_signals=False)
-        await runner.setup()
-        try:
-            site = web.TCPSite(runner, "127.0.0.1", self.settings.port if port is None else port)
-            await site.start()
-            url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-            async with ClientSession(timeout=ClientTimeout(total=ANSWER_SECONDS)) as session:
-                yield Replica(url, session, self.operator, app[SERVICES])
-        finally:
-            await runner.cleanup()
+        with background_tasks_must_not_fail():
+            await runner.setup()
+            try:
+                site = web.TCPSite(runner, "127.0.0.1", self.settings.port if port is None else port)
+                await site.start()
+                url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+                async with ClientSession(timeout=ClientTimeout(total=ANSWER_SECONDS)) as session:
+                    yield Replica(url, session, self.operator, app[SERVICES])
+            finally:
+                await runner.cleanup()
 
     def agent(self, *, clock: Clock | None = None, audience: str = AUDIENCE) -> Agent:
         """An agent of a service, over the log alone."""
