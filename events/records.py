@@ -11,6 +11,7 @@ import msgspec
 
 from events.selectors import Selector
 from events.sequence import StreamHead
+from events.streams import SEQUENCED, Stream
 
 NAMESPACE: Final = "urn:tocsin:event:"
 
@@ -20,9 +21,10 @@ than the tokens that they hit by several times this, so no verifier may tolerate
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Something an event says. Subclasses name their type URI and whether an agent must understand it."""
+    """Something an event says. Subclasses name their type URI, their streams, and whether agents must understand."""
 
     type: ClassVar[str]
+    streams: ClassVar[tuple[Stream, ...]] = (Stream.REVOCATIONS,)
     critical: ClassVar[bool] = True
 
 
@@ -120,6 +122,7 @@ class KeySet(Record, frozen=True, kw_only=True, omit_defaults=True):
     """All token keys of the issuer at one moment."""
 
     type: ClassVar[str] = NAMESPACE + "key-set"
+    streams: ClassVar[tuple[Stream, ...]] = (Stream.KEYS,)
 
     keys: tuple[PublishedKey, ...]
     reason: str = ""
@@ -135,6 +138,7 @@ class Baseline(Record, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     type: ClassVar[str] = NAMESPACE + "baseline"
+    streams: ClassVar[tuple[Stream, ...]] = SEQUENCED
 
     follows: int = 0
     follows_digest: str = ""
@@ -149,6 +153,7 @@ class Heartbeat(Record, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     type: ClassVar[str] = NAMESPACE + "heartbeat"
+    streams: ClassVar[tuple[Stream, ...]] = (Stream.HEARTBEATS,)
     critical: ClassVar[bool] = False
 
     time: float
@@ -168,6 +173,7 @@ class AgentStatus(Record, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     type: ClassVar[str] = NAMESPACE + "agent-status"
+    streams: ClassVar[tuple[Stream, ...]] = (Stream.AGENTS,)
     critical: ClassVar[bool] = False
 
     agent: str

@@ -11,7 +11,7 @@ import msgspec
 
 from events import base64url
 from events.errors import EventRefused, RefusalCode
-from events.records import Heartbeat, Record, UnknownRecord, decode_record, encode_record
+from events.records import Record, UnknownRecord, decode_record, encode_record
 from events.sequence import MAX_SEQ, format_seq, unpack
 from events.streams import Stream
 from events.subjects import other_types, subject_identifier
@@ -234,6 +234,6 @@ def _record(claims: _Claims) -> Record:
         raise EventRefused(
             RefusalCode.UNKNOWN_CRITICAL, f"an agent must understand {record.name!r} and this one does not"
         )
-    if isinstance(record, Heartbeat) != (claims.tocsin.stream is Stream.HEARTBEATS):
+    if not isinstance(record, UnknownRecord) and claims.tocsin.stream not in record.streams:
         raise EventRefused(RefusalCode.BAD_RECORD, f"{record.type} does not belong on {claims.tocsin.stream}")
     return record

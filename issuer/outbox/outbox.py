@@ -182,3 +182,10 @@ async def find(connection: AsyncConnection, stream: Stream, seq: int) -> RowMapp
     """The row of one event, or ``None``."""
     query = select(outbox).where(outbox.c.stream == stream, outbox.c.seq == seq)
     return (await connection.execute(query)).mappings().one_or_none()
+
+
+async def published_mark(connection: AsyncConnection, stream: Stream) -> int:
+    """Highest ``seq`` of ``stream`` that the log has acknowledged."""
+    query = select(streams.c.published).where(streams.c.stream == stream)
+    mark: int = (await connection.execute(query)).scalar_one()
+    return mark

@@ -12,17 +12,17 @@ from contextlib import suppress
 from enum import StrEnum
 from typing import Final
 
-from sqlalchemy import exists, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import exists, update
 
-from events import EventOpener, EventRefused, EventSigner, LogError, LogUnavailable, SignedEvent, Stream, format_seq
+from events import EventOpener, EventSigner, LogError, SignedEvent, Stream, format_seq
 from events.log import EventLog
 from events.streams import SEQUENCED
 from issuer.errors import IssuerError, StoreUnavailable
 from issuer.outbox.clock_guard import ClockGuard
 from issuer.outbox.lease import LEASE_SECONDS, RELAY, Lease
 from issuer.outbox.offers import Offers
-from issuer.outbox.outbox import Outbox, StoredEvent
+from issuer.outbox.outbox import Outbox, StoredEvent, published_mark
+from issuer.outbox.read_back import LogAheadOfStore, ReadBack
 from issuer.store.database import Database
 from issuer.store.schema import leases, streams
 from verifier_agent.clocks import Clock
@@ -38,7 +38,6 @@ FLOOR_EVERY: Final = 30
 ENDS_EVERY: Final = 5
 """Heartbeats between two looks at whether the log still is what it was."""
 BATCH: Final = 500
-READ_BACK_SECONDS: Final = 2.0
 
 
 class RelayState(StrEnum):
@@ -52,10 +51,6 @@ class RelayState(StrEnum):
 
 class LeaseLost(IssuerError):
     """Another process is the relay now."""
-
-
-class LogAheadOfStore(IssuerError):
-    """The log holds events that the store does not know: the store has gone back in time."""
 
 
 class Relay:
@@ -82,8 +77,8 @@ class Relay:
         self._outbox = outbox
         self._log = event_log
         self._signer = signer
-        self._opener = opener
         self._lease = Lease(database, RELAY, holder)
+        self._read_back = ReadBack(database, outbox, event_log, opener)
         self._offers = Offers()
         self._clock = clock
         self._clock_guard = ClockGuard()
@@ -130,7 +125,7 @@ class Relay:
             StoreUnavailable: the store does not answer.
         """
         async with self._database.read() as connection:
-            return await _mark(connection, stream)
+            return await published_mark(connection, stream)
 
     async def _lead(self) -> None:
         log.info("relay_leading", extra={"fence": self._fence})
@@ -203,17 +198,6 @@ class Relay:
         )
         await self._log.append(Stream.HEARTBEATS, [event.text])
 
-    async def _resume_heartbeats(self) -> None:
-        """Count on from the newest heartbeat in the log: a restored store would repeat numbers that agents refuse."""
-        end = await self._log.head(Stream.HEARTBEATS)
-        if end is None:
-            return
-        before = end - 1 if end else None
-        for entry in await self._log.read({Stream.HEARTBEATS: before}, wait=READ_BACK_SECONDS):
-            with suppress(EventRefused):
-                event = self._opener.open(entry.data, Stream.HEARTBEATS)
-                await self._outbox.skip_heartbeats(event.seq)
-
     # -- events
 
     async def _publish(self) -> None:
@@ -226,8 +210,8 @@ class Relay:
                 if self._in_doubt:
                     self._in_doubt, self._look = False, True
                     for stream in SEQUENCED:
-                        await self._read_back(stream)
-                    await self._resume_heartbeats()
+                        await self._move_mark(stream, await self._read_back.level(stream))
+                    await self._read_back.resume_heartbeats()
                     self.state = RelayState.PUBLISHING
                 look, self._look = self._look or now >= looked + LOOK_SECONDS, False
                 # One batch of each stream in turn: none may keep the others waiting.
@@ -280,57 +264,3 @@ class Relay:
             if moved.scalar_one_or_none() is None:
                 raise LeaseLost("the lease has gone to another process")
         self._marks[stream] = seq
-
-    async def _read_back(self, stream: Stream) -> None:
-        """Bring log and store level: publish again what is live and missing, up to the mark.
-
-        Raises:
-            LogAheadOfStore: the log holds an event that the store does not, or another one under its ``seq``.
-        """
-        logged = await self._logged(stream)
-        async with self._database.read() as connection:
-            head = (await self._outbox.heads(connection)).heads[stream]
-            mark = await _mark(connection, stream)
-            kept = await self._all_after(connection, stream, min(head.floor, *logged, head.head) - 1)
-        for seq, digest in logged.items():
-            if seq > head.head:
-                end = format_seq(head.head)
-                raise LogAheadOfStore(f"the log has {stream} {format_seq(seq)}; the store ends at {end}")
-            if seq in kept and kept[seq].digest != digest:
-                raise LogAheadOfStore(f"log and store have different events as {stream} {format_seq(seq)}")
-        missing = [event for seq, event in kept.items() if head.floor <= seq <= mark and seq not in logged]
-        for start in range(0, len(missing), BATCH):
-            await self._log.append(stream, [event.text for event in missing[start : start + BATCH]])
-        if missing:
-            log.warning("events_published_again", extra={"stream": str(stream), "count": len(missing)})
-        while mark + 1 in logged:  # acknowledged just before the last relay died
-            mark += 1
-        await self._move_mark(stream, mark)
-
-    async def _logged(self, stream: Stream) -> dict[int, str]:
-        """Digest by ``seq`` of all events of ours in the log."""
-        found: dict[int, str] = {}
-        position, end = None, await self._log.head(stream)
-        while end is not None and (position is None or position < end):
-            entries = await self._log.read({stream: position}, wait=READ_BACK_SECONDS)
-            for entry in entries:
-                position = entry.position
-                with suppress(EventRefused):  # not ours: agents refuse it too
-                    event = self._opener.open(entry.data, stream)
-                    found.setdefault(event.seq, event.digest)
-                await asyncio.sleep(0)  # opening one takes long enough for others to have their turn
-            if not entries:
-                raise LogUnavailable(f"the log of {stream} ends at {end} but cannot be read beyond {position}")
-        return found
-
-    async def _all_after(self, connection: AsyncConnection, stream: Stream, seq: int) -> dict[int, StoredEvent]:
-        kept: dict[int, StoredEvent] = {}
-        while events := await self._outbox.after(connection, stream, seq, limit=BATCH):
-            kept.update((event.seq, event) for event in events)
-            seq = events[-1].seq
-        return kept
-
-
-async def _mark(connection: AsyncConnection, stream: Stream) -> int:
-    mark: int = (await connection.execute(select(streams.c.published).where(streams.c.stream == stream))).scalar_one()
-    return mark

@@ -314,3 +314,21 @@ def test_only_pinned_keys_count_even_beside_others(issuer: IssuerSimulator) -> N
     ]
 
     assert told == [Outcome.APPLIED, RefusalCode.UNKNOWN_KEY]
+
+
+@pytest.mark.parametrize(
+    ("stream", "record"),
+    [
+        (Stream.KEYS, EVERYTHING),
+        (Stream.REVOCATIONS, KeySet(keys=())),
+        (Stream.REVOCATIONS, Heartbeat(time=NOON, heads={})),
+    ],
+    ids=["a revocation among the keys", "a key set among the revocations", "a heartbeat among the revocations"],
+)
+def test_a_record_signed_for_a_stream_where_it_does_not_belong(
+    stream: Stream, record: Revoke | KeySet | Heartbeat
+) -> None:
+    issuer = IssuerSimulator()
+    listener = Listener.caught_up(issuer)
+
+    assert listener.hear(issuer.sign(stream, NEXT, record)) == [RefusalCode.BAD_RECORD]

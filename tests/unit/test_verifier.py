@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from events import KeyState, RefusalCode, Selector, Stream
+from events import AgentStatus, KeyState, RefusalCode, Selector, Stream
 from tests.simulator import AUDIENCE, IssuerSimulator, Listener, b64, signing_key
 from verifier_agent import (
     OnStale,
@@ -436,7 +436,7 @@ def test_the_newest_heartbeat_heard_again_is_known_and_does_not_make_us_younger(
 
 
 def test_events_on_the_agents_stream_are_not_applied(issuer: IssuerSimulator, listener: Listener) -> None:
-    event = issuer.sign(Stream.AGENTS, issuer.said[0].seq, issuer.said[0].record)
+    event = issuer.sign(Stream.AGENTS, issuer.said[0].seq, AgentStatus(agent="a-1", time=issuer.clock.now()))
 
     assert listener.hear(event) == [RefusalCode.WRONG_STREAM]
 
