@@ -3,10 +3,10 @@
 import asyncio
 import base64
 from collections.abc import AsyncIterator
-from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
+import pytest_asyncio
 
 from tests.issuer_under_test import Answer, Credentials, Installation, Replica
 
@@ -16,12 +16,15 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 GRANT = "grant_type=client_credentials"
 
 
-@pytest.fixture
-async def installation(tmp_path: Path) -> Installation:
-    return await Installation.create(tmp_path)
+pytestmark = pytest.mark.asyncio(loop_scope="module")  # one issuer for all: nothing here changes anything
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def installation(tmp_path_factory: pytest.TempPathFactory) -> Installation:
+    return await Installation.create(tmp_path_factory.mktemp("issuer"))
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def issuer(installation: Installation) -> AsyncIterator[Replica]:
     async with installation.running() as replica:
         yield replica

@@ -8,8 +8,6 @@ from issuer.outbox.lease import LEASE_SECONDS, RELAY, Lease
 from issuer.store.schema import leases
 from tests.issuer_under_test import Store, on_every_store
 
-pytestmark = on_every_store
-
 
 def lease(store: Store, holder: str) -> Lease:
     return Lease(store.beside().database, RELAY, holder)
@@ -27,6 +25,7 @@ async def seconds_left(store: Store) -> float:
         return float((await connection.execute(left)).scalar_one())
 
 
+@on_every_store
 async def test_one_holds_it_and_the_others_wait(store: Store) -> None:
     mine, theirs = lease(store, "mine"), lease(store, "theirs")
 
@@ -40,6 +39,7 @@ async def test_whoever_renews_keeps_the_number(store: Store) -> None:
     assert [await mine.acquire() for _ in range(3)] == [1, 1, 1]
 
 
+@on_every_store
 async def test_it_ends_by_the_stores_clock_and_who_takes_over_has_a_higher_number(store: Store) -> None:
     mine, theirs = lease(store, "mine"), lease(store, "theirs")
     await mine.acquire()
@@ -82,6 +82,7 @@ async def test_nobody_lets_go_of_what_another_holds(store: Store) -> None:
     assert await theirs.acquire() is None
 
 
+@on_every_store
 async def test_of_many_who_want_it_at_once_one_gets_it(store: Store) -> None:
     candidates = [lease(store, f"candidate-{number}") for number in range(8)]
 
@@ -90,6 +91,7 @@ async def test_of_many_who_want_it_at_once_one_gets_it(store: Store) -> None:
     assert sorted(fence for fence in fences if fence is not None) == [1]
 
 
+@on_every_store
 async def test_of_many_who_want_it_when_it_runs_out_one_gets_it(store: Store) -> None:
     await lease(store, "gone").acquire()
     await let_it_run_out(store)

@@ -147,7 +147,6 @@ async def test_what_is_not_committed_is_in_no_heartbeat(store: Store) -> None:
     assert (afterwards.head, afterwards.digest) == (event.seq, event.digest)
 
 
-@on_every_store
 async def test_heads_carry_the_stores_time_from_before_what_they_tell(store: Store) -> None:
     seq = await decide(store)
     async with store.database.read() as connection:
@@ -158,7 +157,6 @@ async def test_heads_carry_the_stores_time_from_before_what_they_tell(store: Sto
     assert set(heartbeat.heads) == {"keys", "revocations"}
 
 
-@on_every_store
 async def test_the_floor_rises_over_what_has_expired_and_stops_at_what_is_live(store: Store) -> None:
     expired = [await decide(store, revoke(expires_at=1.0)) for _ in range(2)]
     live = await decide(store)
@@ -169,7 +167,6 @@ async def test_the_floor_rises_over_what_has_expired_and_stops_at_what_is_live(s
     assert (await counter(store.database, Stream.REVOCATIONS)).floor == live == expired[-1] + 1
 
 
-@on_every_store
 async def test_the_floor_lies_above_the_head_when_nothing_is_live_and_what_comes_then_is_live(store: Store) -> None:
     last = await decide(store, revoke(expires_at=1.0))
     await store.outbox.advance_floor()
@@ -181,7 +178,6 @@ async def test_the_floor_lies_above_the_head_when_nothing_is_live_and_what_comes
     assert (await counter(store.database, Stream.REVOCATIONS)).floor == live
 
 
-@on_every_store
 async def test_the_floor_never_goes_back(store: Store) -> None:
     await decide(store, revoke(expires_at=1.0))
     await store.outbox.advance_floor()
@@ -194,7 +190,6 @@ async def test_the_floor_never_goes_back(store: Store) -> None:
     assert (await counter(store.database, Stream.REVOCATIONS)).floor == floor
 
 
-@on_every_store
 async def test_a_lift_lives_as_long_as_what_it_lifts(store: Store) -> None:
     target = await decide(store)
     lift = await decide(store, Lift(target=target, expires_at=FAR))

@@ -19,7 +19,7 @@ from tests.outbox_reader import numbers, without_holes
 from verifier_agent import Agent
 
 AT_ONCE = 8
-ROUNDS = 4
+ROUNDS = 3
 TOKENS = 60
 """Revoked in each round, unless it ends before."""
 TAKEN_OVER_SECONDS = 30.0

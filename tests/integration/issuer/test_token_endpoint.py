@@ -120,7 +120,6 @@ async def test_a_client_may_have_its_own_token_lifetime_up_to_the_ceiling(
     assert answer.json()["expires_in"] == claims["exp"] - claims["iat"] == given
 
 
-@on_every_store
 async def test_the_token_carries_the_revocation_knowledge_that_was_there_before_it(
     installation: Installation, issuer: Replica
 ) -> None:
@@ -149,7 +148,6 @@ async def test_after_a_rotation_the_new_secret_and_the_one_before_are_good_and_o
     assert statuses == [401, 200, 200]
 
 
-@on_every_store
 async def test_a_disabled_client_gets_nothing(installation: Installation, issuer: Replica) -> None:
     disabled = await installation.client("disabled", disabled=True)
 
@@ -159,13 +157,13 @@ async def test_a_disabled_client_gets_nothing(installation: Installation, issuer
 
 
 @on_every_store
-@pytest.mark.parametrize("client_id", ["no\0body", "' OR 1=1 --", "x" * 20_000, "\u043a\u0442\u043e"])
-async def test_a_client_that_no_store_could_know_is_unknown(issuer: Replica, client_id: str) -> None:
-    form = {"grant_type": "client_credentials", "client_id": client_id, "client_secret": "x"}
+async def test_a_client_that_no_store_could_know_is_unknown(issuer: Replica) -> None:
+    for client_id in ("no\0body", "' OR 1=1 --", "x" * 20_000, "\u043a\u0442\u043e"):
+        form = {"grant_type": "client_credentials", "client_id": client_id, "client_secret": "x"}
 
-    answer = await issuer.form("/oauth2/token", None, **form)
+        answer = await issuer.form("/oauth2/token", None, **form)
 
-    assert (answer.status, answer.json()["error"]) == (401, "invalid_client")
+        assert (answer.status, answer.json()["error"]) == (401, "invalid_client"), client_id
 
 
 async def test_a_client_may_use_the_grants_that_it_has_and_no_other(

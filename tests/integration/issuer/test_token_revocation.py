@@ -29,7 +29,6 @@ async def test_a_client_revokes_its_token_and_agents_refuse_that_one_alone(
     assert await issuer.active(kept, demo)
 
 
-@on_every_store
 async def test_revoking_again_is_answered_alike_and_says_nothing_to_anybody(
     installation: Installation, issuer: Replica
 ) -> None:
