@@ -5,6 +5,7 @@ The file is in WAL mode: readers never wait for the writer. A reader notices an 
 """
 
 import asyncio
+import random
 import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -121,12 +122,7 @@ class SqliteLog:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise LogUnavailable(f"{self._path}: {error}") from error
-            connection = _connect(self._path)
-            connection.execute("PRAGMA journal_mode=WAL")
-            # The store's outbox is the truth and is what the relay publishes again from: no fsync an append.
-            connection.execute("PRAGMA synchronous=NORMAL")
-            connection.execute(_SCHEMA)
-            self._connection = connection
+            self._connection = _prepared(self._path)
         return self._connection
 
     def _watching(self) -> sqlite3.Connection:
@@ -170,6 +166,32 @@ class SqliteLog:
 def _connect(path: Path) -> sqlite3.Connection:
     # Opened on the log's thread and, the one that watches, used on the loop's; SQLite itself is serialized.
     return sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+
+
+def _prepared(path: Path) -> sqlite3.Connection:
+    """A connection to a file with our table, in WAL mode.
+
+    Of several processes that make the file at once, SQLite tells all but one that it is locked, without waiting as it
+    does otherwise; so we do.
+    """
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        connection = _connect(path)
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            # The store's outbox is the truth and is what the relay publishes again from: no fsync an append.
+            connection.execute("PRAGMA synchronous=NORMAL")
+            connection.execute(_SCHEMA)
+        except sqlite3.OperationalError:
+            connection.close()
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(random.uniform(0.01, 0.05))  # noqa: S311 - so that they do not meet again; not a secret
+        except BaseException:
+            connection.close()
+            raise
+        else:
+            return connection
 
 
 def _head(connection: sqlite3.Connection, stream: Stream) -> int | None:
