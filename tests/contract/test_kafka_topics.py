@@ -1,5 +1,6 @@
 """The topics: made with the right settings, and told apart from topics with others."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from uuid import uuid4
 
@@ -55,6 +56,17 @@ async def test_only_what_is_missing_is_made(settings: KafkaSettings, admin: AIOK
     ]
 
 
+async def until_reported(topics: KafkaTopics, fault: str) -> None:
+    """Wait until the check names the fault: a broker acknowledges a change a little before it shows it."""
+    found: list[str] = []
+    for _ in range(100):
+        found = await topics.check()
+        if fault in found:
+            return
+        await asyncio.sleep(0.1)
+    pytest.fail(f"not reported: {fault}; but {found}")
+
+
 async def test_missing_topics_are_named_with_the_command_that_makes_them(settings: KafkaSettings) -> None:
     assert await KafkaTopics(settings, RETENTION).check() == [
         f"topic {settings.topic(stream)} does not exist; create it with: tocsin topics create" for stream in Stream
@@ -90,7 +102,7 @@ async def test_a_setting_that_would_lose_events_is_named(
     await topics.create()
     await change(admin, settings.topic(stream), **configs)
 
-    assert f"topic {settings.topic(stream)} {fault}" in await topics.check()
+    await until_reported(topics, f"topic {settings.topic(stream)} {fault}")
 
 
 async def test_a_longer_retention_is_no_fault(settings: KafkaSettings, admin: AIOKafkaAdminClient) -> None:
@@ -113,7 +125,9 @@ async def test_a_second_partition_is_named(settings: KafkaSettings, admin: AIOKa
     topic = settings.topic(Stream.REVOCATIONS)
     await admin.create_partitions({topic: NewPartitions(total_count=2)})
 
-    assert await topics.check() == [f"topic {topic} has 2 partitions; order needs exactly 1"]
+    fault = f"topic {topic} has 2 partitions; order needs exactly 1"
+    await until_reported(topics, fault)
+    assert await topics.check() == [fault]
 
 
 async def test_too_few_replicas_are_named(settings: KafkaSettings) -> None:
