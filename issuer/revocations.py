@@ -117,7 +117,7 @@ class RevocationService:
             )
             event = await self._outbox.append(connection, Stream.REVOCATIONS, record)
         self._enforce(event)
-        return await self.get(identifier)
+        return msgspec.structs.replace(found, lifted_by=format_seq(event.seq), published=False)
 
     async def get(self, identifier: str) -> Revocation:
         """One revocation.
