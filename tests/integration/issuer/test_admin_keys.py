@@ -190,6 +190,7 @@ async def test_a_rotation_is_refused_while_verifiers_have_not_been_told_of_the_s
     token = await issuer.token(installation.operator)
     await until(lambda: _published(issuer), "the first keys are published")
     monkeypatch.setattr(issuer.services.relay._log, "append", away)
+    monkeypatch.setattr("issuer.endpoints.admin_keys.STANDBY_SECONDS", 0.2)
 
     first = await issuer.admin("POST", "/keys/rotate", {"reason": "due"}, token=token)
     second = await issuer.admin("POST", "/keys/rotate", {"reason": "due again"}, token=token)

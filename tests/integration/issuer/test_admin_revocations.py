@@ -1,13 +1,16 @@
 """``/admin/v1/revocations``: decide, list, show, lift; who may, and what is refused."""
 
+import asyncio
 import time
 from functools import partial
 from typing import Any
 
 import pytest
 
-from events import format_seq, pack
+from events import Stream, format_seq, pack
+from issuer.errors import StoreUnavailable
 from tests.issuer_under_test import Installation, Replica, on_every_store, rejection, until, unverified
+from tests.outbox_reader import numbers
 from verifier_agent import Agent
 
 A_DAY = 86_400.0
@@ -148,6 +151,36 @@ async def test_a_lift_takes_back_one_revocation_and_leaves_those_that_hit_the_sa
     await issuer.admin("POST", f"/revocations/{first['id']}/lift", {"reason": "a mistake"})
 
     assert not await issuer.active(token, installation.demo)
+
+
+@on_every_store
+async def test_of_two_lifts_at_once_one_is_a_lift(installation: Installation, issuer: Replica) -> None:
+    async with installation.running(port=0) as other:
+        token = await issuer.token(installation.operator)
+        revocation = await issuer.revoke(selector={"sub": "alice"})
+        path = f"/revocations/{revocation['id']}/lift"
+
+        answers = await asyncio.gather(
+            *(replica.admin("POST", path, {"reason": "x"}, token=token) for replica in (issuer, other) * 3)
+        )
+
+        assert sorted(answer.status for answer in answers) == [200, 409, 409, 409, 409, 409]
+        assert len(await numbers(issuer.services.database, Stream.REVOCATIONS)) == 3  # baseline, revocation, lift
+
+
+async def test_what_was_decided_is_answered_as_decided_when_nobody_can_say_whether_it_is_published(
+    issuer: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(_: object) -> int:
+        raise StoreUnavailable("just now")
+
+    monkeypatch.setattr(issuer.services.relay, "published", away)
+
+    decided = await issuer.admin("POST", "/revocations", {"reason": "x", "jti": "1"}, Prefer="wait=30")
+    lifted = await issuer.admin("POST", f"/revocations/{decided.json()['id']}/lift", {"reason": "x"}, Prefer="wait=30")
+
+    assert (decided.status, decided.json()["published"]) == (201, False)
+    assert (lifted.status, lifted.json()["published"]) == (200, False)
 
 
 async def test_only_revocations_can_be_shown_and_lifted(issuer: Replica) -> None:
