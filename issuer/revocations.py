@@ -1,6 +1,7 @@
 """Decides revocations and lifts: durable, numbered and enforced here before anybody is answered."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import msgspec
 from sqlalchemy import RowMapping, select
@@ -8,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from events import Lift, Record, Revoke, RevokeDigests, Selector, SignedEvent, Stream, format_seq, jti_digest, pack
 from events.digests import TokenDigest, pack_digests, token_digest
-from issuer.errors import Conflict, NotFound
+from issuer.errors import Conflict, NotFound, StoreUnavailable
 from issuer.outbox.horizon import Horizon, read_horizon
 from issuer.outbox.outbox import MAX_ACTOR, Outbox, find
 from issuer.outbox.own_agent import OwnAgent
@@ -116,7 +117,7 @@ class RevocationService:
                 actor=actor[:MAX_ACTOR],
             )
             event = await self._outbox.append(connection, Stream.REVOCATIONS, record)
-        self._enforce(event)
+        await self._enforce(event)
         return msgspec.structs.replace(found, lifted_by=format_seq(event.seq), published=False)
 
     async def get(self, identifier: str) -> Revocation:
@@ -157,13 +158,15 @@ class RevocationService:
         async with self._database.write() as connection:
             horizon = await read_horizon(connection, self._database, self._settings.token_lifetime_ceiling)
             event = await self._outbox.append(connection, Stream.REVOCATIONS, record(horizon))
-        self._enforce(event)
+        await self._enforce(event)
         return _described(event)
 
-    def _enforce(self, event: SignedEvent) -> None:
-        """What has been committed holds here from now on, and goes out."""
+    async def _enforce(self, event: SignedEvent) -> None:
+        """What has been committed holds here from now on, and goes out; who asks for a token now gets a good one."""
         self._own_agent.hear(event)
         self._relay.offer(event)
+        with suppress(StoreUnavailable):
+            await self._own_agent.catch_up_to(event.seq)
 
     async def _describe(self, connection: AsyncConnection, seq: int) -> Revocation:
         row = await find(connection, Stream.REVOCATIONS, seq)

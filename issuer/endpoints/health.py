@@ -19,7 +19,8 @@ async def readyz(request: web.Request) -> web.Response:
     if services.relay.halted is not None:
         checks["relay_halted"] = services.relay.halted
     try:
-        await services.own_agent.catch_up()
+        if await services.own_agent.catch_up():
+            services.relay.look()  # who else looks finds nothing new any more
         checks["store"] = "ok"
     except StoreUnavailable:
         checks["store"] = "unavailable"

@@ -35,6 +35,7 @@ class OwnAgent:
         self._clock = clock
         self._clock_guard = ClockGuard()
         self._clock_trusted = True
+        self._catching_up = asyncio.Lock()
         self._refused_after: dict[Stream, int] = {}  # where the outbox cannot be read on
 
     @property
@@ -51,6 +52,17 @@ class OwnAgent:
     def hear(self, event: SignedEvent) -> None:
         """Apply what this process has just committed, before anybody is answered."""
         self.verifier.apply(event.stream, event.text, received=self._clock.boot())
+
+    async def catch_up_to(self, seq: int) -> None:
+        """Know every revocation up to ``seq``, what other replicas have decided before it included.
+
+        Raises:
+            StoreUnavailable: the store does not answer.
+        """
+        if self.rsq < seq:
+            async with self._catching_up:  # of many who wait, one reads for all
+                if self.rsq < seq:
+                    await self.catch_up()
 
     async def catch_up(self) -> bool:
         """Apply everything that the store has and we do not; whether there was anything.
