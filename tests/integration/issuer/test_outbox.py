@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import text, update
 
 from events import Lift, Revoke, Selector, Stream, unpack
+from issuer.store.database import Database
 from issuer.store.schema import outbox
 from tests.issuer_under_test import Installation, Replica, Store, on_every_store, until
 from tests.outbox_reader import counter, numbers, without_holes
@@ -100,7 +101,7 @@ async def test_of_two_decisions_at_once_the_second_comes_after_the_first_when_th
 @on_every_store
 async def test_under_load_of_two_replicas_whatever_anybody_sees_has_no_hole(installation: Installation) -> None:
     async with installation.running() as one, installation.running(port=0) as other, installation.agent() as agent:
-        store = one.services.database
+        store = Database(installation.settings.store)
         seen: list[list[int]] = []
         done = asyncio.Event()
 
@@ -129,6 +130,7 @@ async def test_under_load_of_two_replicas_whatever_anybody_sees_has_no_hole(inst
         assert list(dict.fromkeys(logged)) == everything
         for replica in (one, other):
             await until(partial(_knows, replica, everything[-1]), "both replicas know of everything")
+        await store.close()
 
 
 @on_every_store

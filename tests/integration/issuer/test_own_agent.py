@@ -143,6 +143,20 @@ async def test_what_another_replica_decides_is_enforced_here_soon(installation: 
         assert await there.active(renewed, installation.demo)
 
 
+@on_every_store
+async def test_who_asks_for_a_token_after_a_revocation_gets_a_good_one_whatever_other_replicas_decided_before(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("issuer.outbox.own_agent.POLL_SECONDS", 3600.0)  # nobody looks just in time
+    async with installation.running() as here, installation.running(port=0) as there:
+        await there.revoke(selector={"sub": "somebody"})
+        await here.revoke(selector={"client_id": "demo"})
+
+        token = await here.token(installation.demo)
+
+        assert await here.active(token, installation.demo)
+
+
 async def test_a_token_that_was_stamped_before_a_revocation_elsewhere_is_not_good_after_it(
     installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
