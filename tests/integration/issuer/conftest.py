@@ -36,3 +36,10 @@ async def store(store_url: str) -> AsyncIterator[Store]:
     created = await Store.create(store_url)
     yield created
     await created.close()
+
+
+@pytest.fixture
+def quick_relay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a relay look, beat and try again without making the tests wait."""
+    for name in ("BEAT_SECONDS", "LOOK_SECONDS", "RETRY_SECONDS"):
+        monkeypatch.setattr(f"issuer.outbox.relay.{name}", 0.05)
