@@ -70,7 +70,10 @@ async def test_an_append_that_failed_after_a_part_of_it_went_through_is_complete
         await until(lambda: is_level(store, event_log), "log and store are level")
 
 
-async def test_what_is_live_is_published_again_unchanged_when_the_log_has_been_made_anew(store: Store) -> None:
+async def test_what_is_live_is_published_again_unchanged_when_the_log_has_been_made_anew(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("issuer.outbox.relay.ENDS_EVERY", 1_000_000)  # that it was away is all there is to notice
     event_log = FragileLog()
     await decide(store, "expired", expires_at=1.0)
     async with running(relay_of(store, event_log)) as relay:
@@ -128,6 +131,23 @@ async def test_a_log_that_lost_its_tail_gets_it_back(store: Store) -> None:
 
     async with running(relay_of(store.beside(), shorter, holder="two")):
         await until(lambda: is_level(store, shorter), "log and store are level")
+
+
+async def test_what_has_expired_is_not_published_again(store: Store) -> None:
+    baseline = await texts(store.database, Stream.REVOCATIONS)
+    await decide(store, "expired", expires_at=1.0)
+    live = (await decide(store)).text
+    event_log = FragileLog()
+    async with running(relay_of(store, event_log)):
+        await until(lambda: is_level(store, event_log), "log and store are level")
+    await store.outbox.advance_floor()
+    shorter = FragileLog()
+    await shorter.inner.append(Stream.REVOCATIONS, baseline)
+
+    async with running(relay_of(store, shorter, holder="two")) as relay:
+        await until(lambda: relay.state is RelayState.PUBLISHING, "the relay publishes")
+
+    assert await logged(shorter) == [*baseline, live]
 
 
 async def test_what_others_have_written_into_the_log_is_passed_over(
