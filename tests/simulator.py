@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from types import MappingProxyType
 from typing import Any, Final
 
 import jwt
@@ -223,8 +224,19 @@ class IssuerSimulator:
 
     # -- tokens
 
-    def token(self, *, key: SigningKey | None = None, header: Mapping[str, Any] | None = None, **claims: Any) -> str:
-        """An access token (RFC 9068). Members given here replace the usual ones; ``None`` leaves one out."""
+    def token(
+        self,
+        members: Mapping[str, Any] = MappingProxyType({}),
+        /,
+        *,
+        key: SigningKey | None = None,
+        header: Mapping[str, Any] | None = None,
+        **claims: Any,
+    ) -> str:
+        """An access token (RFC 9068). Members given here replace the usual ones; ``None`` leaves one out.
+
+        ``members`` is for claims whose names are arbitrary, and might be those of the parameters.
+        """
         key = key or self.key
         self._minted += 1
         now = int(self.clock.now())
@@ -241,7 +253,7 @@ class IssuerSimulator:
         }
         return key.jws(
             _without_none({"alg": key.alg, "kid": key.kid, "typ": "at+jwt"} | dict(header or {})),
-            json.dumps(_without_none(usual | claims)).encode(),
+            json.dumps(_without_none(usual | dict(members) | claims)).encode(),
         )
 
 
