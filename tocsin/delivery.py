@@ -79,9 +79,17 @@ async def workers(config: Path, logs: Path, *, agents: int, processes: int) -> A
 
 
 async def measure(
-    issuer: str, operator: Credentials, client: Credentials, programs: Sequence[Program], rounds: int
+    issuer: str,
+    operator: Credentials,
+    client: Credentials,
+    programs: Sequence[Program],
+    *,
+    warm_up: int,
+    rounds: int,
 ) -> DeliveryResult:
     """Revoke one token after the other, and wait for every agent's refusal of each.
+
+    The first ``warm_up`` rounds are not counted: a Java broker that has just started stops for up to 0.1 s to compile.
 
     Raises:
         CommandFailed: a token was not good everywhere before, or not refused everywhere after.
@@ -90,7 +98,7 @@ async def measure(
     refusals: list[float] = []
     last: list[float] = []
     async with aiohttp.ClientSession() as session, AdminClient(issuer, operator) as admin:
-        for _ in range(rounds):
+        for number in range(warm_up + rounds):
             token = await fetch_token(session, issuer, client)
             await asyncio.gather(*(program.write({"watch": token}) for program in programs))
             await asyncio.gather(*(_expect(program, "armed") for program in programs))
@@ -102,6 +110,8 @@ async def measure(
                     reports = await asyncio.gather(*(_expect(program, "refused") for program in programs))
             except TimeoutError as error:
                 raise CommandFailed(f"a revoked token was still good after {REFUSAL_SECONDS:.0f} s") from error
+            if number < warm_up:
+                continue
             times = [at - answered for report in reports for at in report["refused"]]
             answers.append(answered - asked)
             refusals += times

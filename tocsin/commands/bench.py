@@ -26,16 +26,21 @@ def command() -> None:
 @click.option("--store", help="Store of the issuer; by default an SQLite file.")
 @click.option("--agents", default=3, show_default=True, type=click.IntRange(1, 1000))
 @click.option("--processes", default=3, show_default=True, type=click.IntRange(1, 64), help="That the agents run in.")
+@click.option("--warm-up", default=20, show_default=True, type=click.IntRange(0, 100_000), help="Rounds not counted.")
 @click.option("--rounds", default=200, show_default=True, type=click.IntRange(1, 100_000))
 @json_option
 @click.pass_obj
-def delivery(context: Context, log: str | None, store: str | None, agents: int, processes: int, rounds: int) -> None:
+def delivery(
+    context: Context, log: str | None, store: str | None, agents: int, processes: int, warm_up: int, rounds: int
+) -> None:
     """From the answer of a revocation to the refusal at each agent: issuer and agents as processes of this machine."""
+    processes = min(processes, agents)
     with tempfile.TemporaryDirectory(prefix="tocsin-bench-") as folder:
-        result = asyncio.run(_delivery(Path(folder), log, store, agents, min(processes, agents), rounds))
-    context.output.answer({"agents": agents, "processes": processes, "log": _kind(log), **msgspec.to_builtins(result)})
+        result = asyncio.run(_delivery(Path(folder), log, store, agents, processes, warm_up, rounds))
+    setting = {"agents": agents, "processes": processes, "log": _kind(log), "warm_up": warm_up}
+    context.output.answer({**setting, **msgspec.to_builtins(result)})
     context.output.line(
-        f"{rounds} revocations, {agents} agents in {min(processes, agents)} processes, log {_kind(log)}"
+        f"{rounds} revocations after {warm_up} not counted, {agents} agents in {processes} processes, log {_kind(log)}"
     )
     context.output.table(
         ["TIMES IN ms", ">LEAST", ">P50", ">P99", ">MOST"],
@@ -65,7 +70,7 @@ def verify(context: Context, seconds: float) -> None:
 
 
 async def _delivery(
-    folder: Path, log: str | None, store: str | None, agents: int, processes: int, rounds: int
+    folder: Path, log: str | None, store: str | None, agents: int, processes: int, warm_up: int, rounds: int
 ) -> DeliveryResult:
     workspace = Workspace(folder)
     log = own_topics(log, "bench")
@@ -79,7 +84,8 @@ async def _delivery(
             read_credentials(workspace.operator),
             read_credentials(workspace.demo_client),
             programs,
-            rounds,
+            warm_up=warm_up,
+            rounds=rounds,
         )
 
 
