@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
+import aiosqlite
 from sqlalchemy import URL, Float, cast, event, func, literal_column, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -151,19 +152,15 @@ def _is_unavailable(error: DBAPIError) -> bool:
     return type(error).__name__ in {"OperationalError", "InterfaceError", "InternalError"}
 
 
-def _sqlite_engine(url: Any, *, begin: str, connections: int) -> AsyncEngine:
+def _sqlite_engine(url: URL, *, begin: str, connections: int) -> AsyncEngine:
     engine = create_async_engine(
-        url, pool_size=connections, max_overflow=0, pool_timeout=ANSWER_SECONDS, hide_parameters=True
+        url,
+        async_creator=lambda: _opened_whole(url.database),
+        pool_size=connections,
+        max_overflow=0,
+        pool_timeout=ANSWER_SECONDS,
+        hide_parameters=True,
     )
-
-    @event.listens_for(engine.sync_engine, "connect")
-    def _connected(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # we begin transactions ourselves, below
-        cursor = connection.cursor()
-        busy = f"busy_timeout={BUSY_SECONDS * 1000:.0f}"
-        for pragma in (busy, "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
 
     @event.listens_for(engine.sync_engine, "begin")
     def _begun(connection: Any) -> None:
@@ -177,3 +174,34 @@ def _sqlite_engine(url: Any, *, begin: str, connections: int) -> AsyncEngine:
             connection.rollback()
 
     return engine
+
+
+async def _opened_whole(file: str | None) -> aiosqlite.Connection:
+    """A connection to an SQLite file that is ready for use.
+
+    Cancelled in between, aiosqlite and SQLAlchemy's pool would forget it without closing it.
+    """
+    opening = asyncio.create_task(_opened(str(file)))
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        await (await opening).close()
+        raise
+
+
+async def _opened(file: str) -> aiosqlite.Connection:
+    connection = aiosqlite.connect(file, isolation_level=None)  # we begin transactions ourselves
+    connection._thread.daemon = True  # noqa: SLF001 - as SQLAlchemy does: it must not keep a program from ending
+    await connection
+    try:
+        for pragma in (
+            f"busy_timeout={BUSY_SECONDS * 1000:.0f}",
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+        ):
+            await connection.execute_fetchall(f"PRAGMA {pragma}")
+    except BaseException:
+        await connection.close()
+        raise
+    return connection

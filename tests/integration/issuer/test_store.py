@@ -1,8 +1,10 @@
 """The store's transactions: whole or not at all, and never in the way of others for longer than they last."""
 
 import asyncio
+import threading
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select, update
@@ -17,6 +19,7 @@ from tests.outbox_reader import numbers
 
 TRIES = 100
 LONGEST_WRITE_SECONDS = 0.004
+LONGEST_OPENING_SECONDS = 0.005
 
 
 @on_every_store
@@ -102,3 +105,23 @@ async def test_the_stores_clock_is_that_of_the_epoch_and_does_not_go_back(store:
 
     assert times == sorted(times)
     assert abs(times[-1] - time.time()) < 3600
+
+
+async def test_a_connection_cancelled_while_it_opens_is_closed(tmp_path: Path) -> None:
+    async def opened_and_read(database: Database) -> None:
+        async with database.read() as connection:
+            await connection.execute(select(1))
+
+    for attempt in range(TRIES):
+        database = Database(f"sqlite:///{tmp_path}/store.db")
+        cancelled = asyncio.create_task(opened_and_read(database))
+        await asyncio.sleep(LONGEST_OPENING_SECONDS * attempt / TRIES)
+        cancelled.cancel()
+        with suppress(asyncio.CancelledError):
+            await cancelled
+        await database.close()
+
+    for thread in threading.enumerate():
+        if "_connection_worker_thread" in thread.name:
+            thread.join(5)
+            assert not thread.is_alive()
