@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from events import KeyState, RefusalCode, RevokeDigests, Selector, SignedEvent, Stream
+from tests.security.forging import issuer_signing_with
 from tests.security.watched import watched
 from tests.simulator import AUDIENCE, HOUR, NOON, IssuerSimulator, Listener, signing_key
 from verifier_agent import (
@@ -180,7 +181,7 @@ def test_infrastructure_trouble_is_not_blamed_on_the_token(issuer: IssuerSimulat
 @pytest.mark.parametrize("alg", ["ES256", "RS256", "EdDSA"])
 def test_verifying_waits_for_nothing(alg: str) -> None:
     """Each request asked Redis or an introspection endpoint, and waited for it as long as it took to fail."""
-    issuer = IssuerSimulator(alg=alg)
+    issuer = issuer_signing_with(alg)
     listener = Listener.caught_up(issuer)
     revoked, stolen, good = (issuer.token(key=issuer.key) for _ in range(3))
     listener.hear(issuer.revoke_tokens(revoked))
