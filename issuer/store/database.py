@@ -194,14 +194,24 @@ async def _opened(file: str) -> aiosqlite.Connection:
     connection._thread.daemon = True  # noqa: SLF001 - as SQLAlchemy does: it must not keep a program from ending
     await connection
     try:
-        for pragma in (
-            f"busy_timeout={BUSY_SECONDS * 1000:.0f}",
-            "journal_mode=WAL",
-            "synchronous=FULL",
-            "foreign_keys=ON",
-        ):
+        await _write_ahead(connection)
+        for pragma in (f"busy_timeout={BUSY_SECONDS * 1000:.0f}", "synchronous=FULL", "foreign_keys=ON"):
             await connection.execute_fetchall(f"PRAGMA {pragma}")
     except BaseException:
         await connection.close()
         raise
     return connection
+
+
+async def _write_ahead(connection: aiosqlite.Connection) -> None:
+    """Have the file written ahead. While others do the same to a new file SQLite says busy, and does not wait."""
+    async with asyncio.timeout(BUSY_SECONDS):
+        while True:
+            try:
+                await connection.execute_fetchall("PRAGMA journal_mode=WAL")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                    raise
+                await asyncio.sleep(BUSY_SECONDS / 500)
+            else:
+                return
