@@ -12,7 +12,7 @@ from tocsin.command import Context, json_option
 from tocsin.delivery import DeliveryResult, Spread, measure, workers
 from tocsin.own_topics import own_topics
 from tocsin.processes import Program
-from tocsin.verification import measure_verification
+from tocsin.verification import load_table, measure_load, measure_verification, verification_table
 from tocsin.workspace import Workspace, read_credentials
 
 
@@ -53,20 +53,25 @@ def delivery(
 
 
 @command.command("verify")
-@click.option("--seconds", default=1.0, show_default=True, type=click.FloatRange(0.05, 60), help="For each figure.")
+@click.option("--seconds", default=0.6, show_default=True, type=click.FloatRange(0.01, 60), help="For each figure.")
+@click.option("--digests", default=1_000_000, show_default=True, type=click.IntRange(0, 10_000_000), help="Revoked.")
+@click.option("--cutoffs", default=100_000, show_default=True, type=click.IntRange(0, 1_000_000), help="Of subjects.")
 @json_option
 @click.pass_obj
-def verify(context: Context, seconds: float) -> None:
-    """Verifications a second on one core: cold (with the signature) and warm (seen before), beside PyJWT."""
-    rows = measure_verification(seconds)
-    context.output.answer({"rows": [msgspec.to_builtins(row) for row in rows]})
-    context.output.table(
-        ["ALG", "WHAT", ">A SECOND", ">µs", ">AGAINST PyJWT"],
-        [
-            (row.alg, row.what, f"{row.per_second:,.0f}", f"{row.microseconds:.2f}", f"{row.against_pyjwt:.1f}x")
-            for row in rows
-        ],
-    )
+def verify(context: Context, seconds: float, digests: int, cutoffs: int) -> None:
+    """Verifications a second on one core, beside other libraries: the first time, again, and after a revocation.
+
+    Then what many revocations add to one verification. PyJWT is always there; joserfc and Authlib come with the extra
+    "bench".
+    """
+    result = measure_verification(seconds)
+    load = measure_load(5 * seconds, digests, cutoffs)
+    context.output.answer({**msgspec.to_builtins(result), "load": msgspec.to_builtins(load)})
+    context.output.table(*verification_table(result))
+    for name in result.absent:
+        context.output.line(f"{name} is not installed here; it comes with: pip install 'tocsin[bench]'")
+    context.output.line("")
+    context.output.table(*load_table(load))
 
 
 async def _delivery(

@@ -1,0 +1,193 @@
+"""How fast tokens are verified: the first time, again, after a revocation; beside other libraries in the same run."""
+
+import itertools
+import random
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+from typing import Final
+
+import msgspec
+
+from tocsin.verification.issuer import ALGORITHMS, AUDIENCE, SCOPE, MeasuredIssuer, hear
+from tocsin.verification.peers import PEERS, BareSignature, Peer, check
+from tocsin.verification.stopwatch import Contender, Timing, Verify, race
+from verifier_agent import Agent, Claims, TokenRejected
+
+DISTINCT: Final = 1000
+"""Tokens, each of a user of its own."""
+AT_ONCE: Final = 100
+"""Tokens in one timed loop; new texts of so many fit the processor's cache, as the one a server has just read does."""
+
+WHAT: Final = {
+    "signature": "cryptography, the signature alone",
+    "cold": "Tocsin, first time",
+    "cold-uncached": "Tocsin, first time, cache off",
+    "warm-new": "Tocsin, again, new str",
+    "warm-same": "Tocsin, again, same str",
+    "warm-asked": "Tocsin, again, new str, audience= and scope= in the call",
+    "warm-moved": "Tocsin, again, new str, after a revocation",
+    "bare-new": "bare dict, epoch, exp, time.time(), new str",
+    "bare-same": "bare dict, epoch, exp, time.time(), same str",
+}
+
+
+class VerificationRate(msgspec.Struct, frozen=True, kw_only=True):
+    """One figure.
+
+    Attributes:
+        alg: of the signature.
+        name: of the figure: a peer, or a key of ``WHAT``.
+        what: the same for people.
+        microseconds: for one verification, in the best of three stretches.
+        stretches: the same, of each stretch.
+        per_second: verifications.
+        against_pyjwt: times as fast as PyJWT's ``decode`` of the same tokens in this run.
+    """
+
+    alg: str
+    name: str
+    what: str
+    microseconds: float
+    stretches: tuple[float, ...]
+    per_second: float
+    against_pyjwt: float
+
+
+class VerificationResult(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything measured.
+
+    Attributes:
+        rates: one a figure and algorithm.
+        peers: version of each library measured beside it.
+        absent: libraries that are not installed here.
+        token_bytes: length of a token, by algorithm.
+    """
+
+    rates: tuple[VerificationRate, ...]
+    peers: dict[str, str]
+    absent: tuple[str, ...]
+    token_bytes: dict[str, int]
+
+
+def measure_verification(seconds: float, algorithms: Sequence[str] = ALGORITHMS) -> VerificationResult:
+    """All figures; each is timed for so many seconds, in turns with the others of its algorithm."""
+    present = [peer for peer in PEERS if peer.version is not None]
+    issuers = [MeasuredIssuer(alg) for alg in algorithms]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # joserfc warns of EdDSA's name in every call
+        rates = [rate for issuer in issuers for rate in _measure(issuer, present, seconds)]
+    return VerificationResult(
+        rates=tuple(rates),
+        peers={peer.name: peer.version or "" for peer in present},
+        absent=tuple(peer.name for peer in PEERS if peer not in present),
+        token_bytes={issuer.alg: len(issuer.token()) for issuer in issuers},
+    )
+
+
+def _measure(issuer: MeasuredIssuer, peers: Sequence[Peer], seconds: float) -> list[VerificationRate]:
+    tokens = [issuer.token() for _ in range(DISTINCT)]
+    random.Random(1).shuffle(tokens)  # noqa: S311 - an order
+    contenders = [*_signature(issuer, tokens), *_peers(issuer, peers, tokens)]
+    contenders += [*_cold(issuer, tokens), *_warm(issuer, tokens), *_bare(issuer, tokens)]
+    timings = race(contenders, seconds)
+    return [_rate(issuer.alg, name, timing, timings["PyJWT"]) for name, timing in timings.items()]
+
+
+def _rate(alg: str, name: str, timing: Timing, pyjwt: Timing) -> VerificationRate:
+    return VerificationRate(
+        alg=alg,
+        name=name,
+        what=WHAT.get(name, name),
+        microseconds=timing.microseconds,
+        stretches=timing.stretches,
+        per_second=1e6 / timing.microseconds,
+        against_pyjwt=pyjwt.microseconds / timing.microseconds,
+    )
+
+
+def _signature(issuer: MeasuredIssuer, tokens: list[str]) -> list[Contender]:
+    bare = BareSignature(issuer.jwk, tokens)
+    chunks = _chunks(tokens)
+    return [Contender("signature", lambda: bare.calls(next(chunks)))]
+
+
+def _peers(issuer: MeasuredIssuer, peers: Sequence[Peer], tokens: list[str]) -> list[Contender]:
+    return [_peer(issuer, peer, tokens) for peer in peers]
+
+
+def _peer(issuer: MeasuredIssuer, peer: Peer, tokens: list[str]) -> Contender:
+    verify, chunks = peer.verifying(issuer.jwk), _chunks(tokens)
+    check(peer.name, verify, peer.rejection, issuer.token(), issuer.bad_tokens())
+    return Contender(peer.name, lambda: (verify, next(chunks)))
+
+
+def _cold(issuer: MeasuredIssuer, tokens: list[str]) -> list[Contender]:
+    """The first time: by agents that remember it from then on, each new; and by one that remembers none."""
+    uncached, chunks = issuer.agent(cache_size=0), _chunks(tokens)
+    check("the verifier", uncached.verify, TokenRejected, issuer.token(), issuer.bad_tokens())
+    return [
+        Contender("cold", lambda: (issuer.agent().verify, next(chunks))),
+        Contender("cold-uncached", lambda: (uncached.verify, next(chunks))),
+    ]
+
+
+def _warm(issuer: MeasuredIssuer, tokens: list[str]) -> list[Contender]:
+    """Again: by agents that know the tokens. Texts are new where it says so: CPython keeps the hash of an old one."""
+    still, moving, chunks = _knowing(issuer, tokens), _knowing(issuer, tokens), _chunks(tokens)
+
+    def after_a_revocation() -> tuple[Verify, list[str]]:
+        hear(moving, issuer.unrelated())
+        return moving.verify, anew(next(chunks))
+
+    return [
+        Contender("warm-new", lambda: (still.verify, anew(next(chunks)))),
+        Contender("warm-same", lambda: (still.verify, next(chunks))),
+        Contender("warm-asked", lambda: (still.verify, anew(next(chunks))), loop=_asking),
+        Contender("warm-moved", after_a_revocation),
+    ]
+
+
+def _knowing(issuer: MeasuredIssuer, tokens: list[str]) -> Agent:
+    agent = issuer.agent()
+    for token in tokens:
+        agent.verify(token)
+    return agent
+
+
+def _asking(verify: Verify, tokens: Sequence[str]) -> None:
+    for token in tokens:
+        verify(token, audience=AUDIENCE, scope=SCOPE)
+
+
+def _bare(issuer: MeasuredIssuer, tokens: list[str]) -> list[Contender]:
+    """The least that a cache can do in Python."""
+    verify, chunks = bare_cache(issuer.agent(), tokens), _chunks(tokens)
+    return [
+        Contender("bare-new", lambda: (verify, anew(next(chunks)))),
+        Contender("bare-same", lambda: (verify, next(chunks))),
+    ]
+
+
+def bare_cache(agent: Agent, tokens: Sequence[str]) -> Callable[[str], Claims]:
+    """A dict by token, and what must be compared in every call: the epoch, and ``exp`` with the clock."""
+    entries = {token: (0, claims.exp, claims) for token, claims in zip(tokens, map(agent.verify, tokens), strict=True)}
+    get, clock, current = entries.get, time.time, SimpleNamespace(epoch=0)
+
+    def verify(token: str) -> Claims:
+        entry = get(token)
+        if entry is None or entry[0] != current.epoch or clock() >= entry[1]:
+            raise KeyError(token)
+        return entry[2]
+
+    return verify
+
+
+def anew(tokens: Sequence[str]) -> list[str]:
+    """The same texts in objects of their own, whose hash has not been computed yet."""
+    return [token.encode().decode() for token in tokens]
+
+
+def _chunks(tokens: list[str]) -> "itertools.cycle[list[str]]":
+    return itertools.cycle(tokens[start : start + AT_ONCE] for start in range(0, len(tokens), AT_ONCE))
