@@ -9,7 +9,8 @@ import hashlib
 import sys
 from array import array
 from collections.abc import Iterable
-from itertools import pairwise
+from itertools import islice
+from operator import lt
 from typing import Final, NewType
 
 TokenDigest = NewType("TokenDigest", int)
@@ -48,9 +49,15 @@ def pack_digests(digests: Iterable[TokenDigest]) -> bytes:
     ordered = array("Q", sorted(set(digests)))
     if not 0 < len(ordered) <= BATCH_LIMIT:
         raise ValueError(f"a batch holds 1 to {BATCH_LIMIT} digests, not {len(ordered)}")
+    return repack_digests(ordered)
+
+
+def repack_digests(digests: "array[int]") -> bytes:
+    """The packed batch that ``unpack_digests`` has read."""
+    swapped = digests[:]
     if sys.byteorder == "little":
-        ordered.byteswap()
-    return ordered.tobytes()
+        swapped.byteswap()
+    return swapped.tobytes()
 
 
 def unpack_digests(packed: bytes) -> "array[int]":
@@ -65,6 +72,6 @@ def unpack_digests(packed: bytes) -> "array[int]":
     digests.frombytes(packed)
     if sys.byteorder == "little":
         digests.byteswap()
-    if any(low >= high for low, high in pairwise(digests)):
+    if not all(map(lt, digests, islice(digests, 1, None))):
         raise ValueError("the digests of a batch must ascend without repetition")
     return digests

@@ -5,7 +5,7 @@ A selector is an AND of claim equalities for one issuer. Equality with a list-va
 every token of the issuer.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, Self
 
 import msgspec
@@ -62,17 +62,19 @@ class Selector(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return f"{text} of {self.issuer}" if self.issuer else text
 
 
-def members(claims: Mapping[str, Any], name: str) -> Iterator[Any]:
+def members(claims: Mapping[str, Any], name: str) -> Iterable[Any]:
     """The values that count as equal to claim ``name``: the value itself, or each member of a list."""
     value = claims.get(name)
-    if value is None:
-        return
+    return () if value is None else members_of(name, value)
+
+
+def members_of(name: str, value: Any) -> Iterable[Any]:
+    """The same, of a value that is there."""
     if isinstance(value, list | tuple):
-        yield from value
-    elif name == "scope" and isinstance(value, str):
-        yield from value.split()
-    else:
-        yield value
+        return value
+    if name == "scope" and isinstance(value, str):
+        return value.split()
+    return (value,)
 
 
 def same(wanted: ClaimValue, found: object) -> bool:

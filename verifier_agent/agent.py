@@ -15,12 +15,12 @@ import msgspec
 from events import IssuerTrust
 from events.errors import LogMisconfigured
 from events.log import EventLog, open_log
-from verifier_agent.claims import Claims
 from verifier_agent.clocks import Clock, SystemClock
 from verifier_agent.errors import SettingInvalid
 from verifier_agent.follower import LogFollower
+from verifier_agent.hot_path import Verify, hot_path
 from verifier_agent.settings import AgentSettings
-from verifier_agent.verifier import UNSET, Verifier
+from verifier_agent.verifier import Verifier
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +62,13 @@ class AgentReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Agent:
-    """Follows the events of one issuer and verifies its tokens from memory."""
+    """Follows the events of one issuer and verifies its tokens from memory.
+
+    Attributes:
+        verifier: what is known, and the rules.
+        verify: ``agent.verify(token, audience=…, scope=…)`` gives the claims of a good token, from memory, without
+            waiting for anything, from any thread; its arguments and errors are those of ``Verifier.verify``.
+    """
 
     def __init__(
         self,
@@ -90,6 +96,7 @@ class Agent:
             open_event_log = _opening(settings.log)
         self._settings = settings
         self._clock = clock or SystemClock()
+        self.verify: Verify = hot_path(self.verifier, self._clock)
         self._follower = LogFollower(self.verifier, open_event_log, self._clock, self._on_applied)
         self._task: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
@@ -114,17 +121,6 @@ class Agent:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._stop()
-
-    def verify(self, token: str, *, audience: str | None = UNSET, scope: str | None = None) -> Claims:
-        """The claims of a good token; from memory, without waiting for anything. See ``Verifier.verify``.
-
-        Raises:
-            TokenRejected: the token is no good; ``code`` says why.
-            VerificationUnavailable: no keys are known yet, or what is known is too old.
-            ValueError: neither the call nor the settings name an audience.
-        """
-        clock = self._clock
-        return self.verifier.verify(token, now=clock.now(), boot=clock.boot(), audience=audience, scope=scope)
 
     def freshness(self) -> float | None:
         """Seconds since everything was known; ``None`` when it never was."""

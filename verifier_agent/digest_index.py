@@ -1,23 +1,57 @@
-"""Which tokens are revoked one by one, by digest."""
+"""Which tokens are revoked one by one, by digest: exact, and small at a million.
+
+A batch stays the sorted array that it came as, 8 bytes a digest, so that a lift or an expiry drops it whole. A filter
+of 4 to 8 bytes a digest answers for nearly every token that is not revoked; what passes it is searched for in each
+batch. A batch of a few digests goes into a dict instead.
+"""
 
 from array import array
+from bisect import bisect_left
 from collections.abc import Iterator
+from typing import Final
 
 from events.digests import TokenDigest
+from verifier_agent.digest_filter import DigestFilter
+
+FEW: Final = 256
+"""Batches up to this size cost more as an array to search than as entries of a dict."""
+MAX_UNSETTLED: Final = 4
+"""Batches that may wait for ``settle``; each costs every look-up a search."""
+FIRST_CAPACITY: Final = 1 << 20
+STEP: Final = 4096
+"""Digests that one call of ``settle`` takes up: about a millisecond."""
+_DONE: Final = object()
 
 
 class DigestIndex:
-    """Batches of digests. A digest stays revoked while any batch that holds it is in force."""
+    """Batches of digests. A digest stays revoked while any batch that holds it is in force.
+
+    A batch counts from ``add`` on. Taking it into the filter is left to ``settle``, a bit at a time, so that a mass
+    revocation keeps nobody waiting. One thread may change the index while others look digests up: each change puts new
+    objects in the place of old ones, in an order in which a batch is never out of sight.
+    """
 
     def __init__(self) -> None:
         self._batches: dict[int, array[int]] = {}
-        self._counts: dict[int, int] = {}
+        self._count = 0
+        self._few: dict[int, int] = {}  # digest to the number of small batches that hold it
+        self._unsettled: tuple[array[int], ...] = ()
+        self._settled: tuple[array[int], ...] = ()
+        self._filter = DigestFilter(0)
+        self._filtered = 0  # digests that the filter was told, those of dropped batches too
+        self._settling: Iterator[None] | None = None
 
     def __len__(self) -> int:
-        return len(self._counts)
+        """Digests in force; one that several batches hold counts for each."""
+        return self._count
 
     def __contains__(self, digest: TokenDigest) -> bool:
-        return digest in self._counts
+        if digest in self._few:
+            return True
+        for batch in self._unsettled:
+            if _holds(batch, digest):
+                return True
+        return self._filter.may_hold(digest) and any(_holds(batch, digest) for batch in self._settled)
 
     def __iter__(self) -> Iterator[tuple[int, "array[int]"]]:
         return iter(self._batches.items())
@@ -25,17 +59,69 @@ class DigestIndex:
     def add(self, seq: int, digests: "array[int]") -> None:
         """Put the batch of event ``seq`` in force."""
         self._batches[seq] = digests
-        for digest in digests:
-            self._counts[digest] = self._counts.get(digest, 0) + 1
+        self._count += len(digests)
+        if len(digests) <= FEW:
+            for digest in digests:
+                self._few[digest] = self._few.get(digest, 0) + 1
+            return
+        self._unsettled = (*self._unsettled, digests)
+        while len(self._unsettled) > MAX_UNSETTLED:
+            self.settle()
 
     def remove(self, seq: int) -> bool:
         """Take one batch out of force; whether it was there."""
         digests = self._batches.pop(seq, None)
         if digests is None:
             return False
-        for digest in digests:
-            if self._counts[digest] == 1:
-                del self._counts[digest]
-            else:
-                self._counts[digest] -= 1
+        self._count -= len(digests)
+        if len(digests) <= FEW:
+            for digest in digests:
+                if self._few[digest] == 1:
+                    del self._few[digest]
+                else:
+                    self._few[digest] -= 1
+        else:
+            self._unsettled = _without(self._unsettled, digests)
+            self._settled = _without(self._settled, digests)
         return True
+
+    def settle(self) -> bool:
+        """Do about a millisecond of what is left to do; whether there may be more."""
+        if self._settling is None:
+            if not self._unsettled:
+                return False
+            self._settling = self._settle()
+        if next(self._settling, _DONE) is _DONE:
+            self._settling = None
+        return self._settling is not None
+
+    def _settle(self) -> Iterator[None]:
+        """Take waiting batches into the filter; make a new one when this one is full, maybe of what is past."""
+        while self._unsettled:
+            batch = self._unsettled[0]
+            if self._filtered + len(batch) > self._filter.capacity:
+                in_force = sum(map(len, self._settled))
+                larger = DigestFilter(max(FIRST_CAPACITY, (in_force + len(batch)) * 4 // 3))
+                for settled in self._settled:  # none is added to them meanwhile but by us
+                    yield from _taken_into(larger, settled)
+                self._filter, self._filtered = larger, in_force
+            yield from _taken_into(self._filter, batch)
+            self._filtered += len(batch)
+            if any(waiting is batch for waiting in self._unsettled):  # it may have been lifted meanwhile
+                self._settled = (*self._settled, batch)
+                self._unsettled = _without(self._unsettled, batch)
+
+
+def _taken_into(passed: DigestFilter, digests: "array[int]") -> Iterator[None]:
+    for start in range(0, len(digests), STEP):
+        passed.add(digests[start : start + STEP])
+        yield
+
+
+def _holds(digests: "array[int]", digest: int) -> bool:
+    at = bisect_left(digests, digest)
+    return at < len(digests) and digests[at] == digest
+
+
+def _without(batches: "tuple[array[int], ...]", removed: "array[int]") -> "tuple[array[int], ...]":
+    return tuple(batch for batch in batches if batch is not removed)

@@ -20,7 +20,7 @@ SILENCE_SECONDS: Final = 10.0
 HOLE_SECONDS: Final = 5.0
 """How long something may be missing before its stream is read from the start again; doubled each time in vain."""
 LONGEST_HOLE_SECONDS: Final = 300.0
-SLICE_SECONDS: Final = 0.005
+SLICE_SECONDS: Final = 0.002
 """Longest stretch of applying events before others get their turn on the event loop."""
 FIRST_BACKOFF: Final = 0.1
 LAST_BACKOFF: Final = 2.0
@@ -129,7 +129,7 @@ class LogFollower:
         for stream, position, data in entries:
             self._verifier.apply(stream, data, received=self._clock.boot())
             self._positions[stream] = position
-            if self._clock.boot() > slice_end:
+            while self._verifier.settle() or self._clock.boot() > slice_end:
                 await asyncio.sleep(0)
                 slice_end = self._clock.boot() + SLICE_SECONDS
         self._applied()

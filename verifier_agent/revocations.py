@@ -12,7 +12,7 @@ from operator import itemgetter
 import msgspec
 
 from events import Lift, Revoke, RevokeDigests
-from events.digests import TokenDigest, pack_digests, unpack_digests
+from events.digests import jti_digest, repack_digests, token_digest, unpack_digests
 from verifier_agent.claims import Claims
 from verifier_agent.digest_index import DigestIndex
 from verifier_agent.selector_index import SelectorIndex, SelectorRevocation
@@ -34,8 +34,9 @@ class RevocationIndex:
         if seq in self._lifted:
             return
         about = record.selector.issuer or self._issuer
-        revocation = SelectorRevocation(seq, time, record, own=about == self._issuer)
-        self._selectors.setdefault(about, SelectorIndex()).add(revocation)
+        if about not in self._selectors:
+            self._selectors[about] = SelectorIndex(own=about == self._issuer)
+        self._selectors[about].add(SelectorRevocation(seq, time, record))
         heapq.heappush(self._expiries, (record.expires_at, seq))
 
     def revoke_digests(self, seq: int, record: RevokeDigests) -> None:
@@ -69,13 +70,20 @@ class RevocationIndex:
                 del self._lifted[seq]
         return forgotten
 
-    def find(self, claims: Claims, digest: TokenDigest, jti: TokenDigest | None) -> str | None:
-        """What revokes the token, in words for the operator's log, or ``None``."""
-        if digest in self._digests or (jti is not None and jti in self._digests):
+    def settle(self) -> bool:
+        """Do about a millisecond of what a mass revocation has left to do; whether there may be more."""
+        return self._digests.settle()
+
+    def find(self, token: str, claims: Claims) -> str | None:
+        """What revokes a token with these claims, in words for the operator's log, or ``None``."""
+        if self._digests and self._is_listed(token, claims.jti):
             return "by the digest of the token or of its jti"
         index = self._selectors.get(claims.iss)
         hit = None if index is None else index.find(claims.raw, claims.iat)
         return None if hit is None else f"by a selector on {sorted(hit.record.selector.claims) or 'everything'}"
+
+    def _is_listed(self, token: str, jti: str | None) -> bool:
+        return token_digest(token) in self._digests or (jti is not None and jti_digest(jti) in self._digests)
 
     @property
     def selectors(self) -> int:
@@ -93,9 +101,7 @@ class RevocationIndex:
             selectors=sorted(
                 ((entry.seq, entry.time, entry.record) for entry in self._all_selectors()), key=itemgetter(0)
             ),
-            digests=sorted(
-                (seq, self._digest_expiry[seq], pack_digests(map(TokenDigest, batch))) for seq, batch in self._digests
-            ),
+            digests=sorted((seq, self._digest_expiry[seq], repack_digests(batch)) for seq, batch in self._digests),
             lifted=sorted(self._lifted.items()),
         )
 

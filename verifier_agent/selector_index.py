@@ -1,19 +1,17 @@
 """Which selector revocations hit a token, found by one probe for each member of an indexed claim."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import Any, Final
 
 from events import Revoke
-from events.selectors import members
+from events.selectors import ClaimValue, members_of
 from events.sequence import MAX_SEQ
 
 _PROBED_FIRST: Final = ("jti", "sid", "sub", "client_id", "tenant")
 """Claims that single out the fewest tokens, best first. Others follow, ``aud`` and ``scope`` last."""
 _PROBED_LAST: Final = ("aud", "scope")
-
-IndexKey = tuple[bool, object]
-"""Whether the value is a boolean, and the value: to Python ``1 == True``, to JSON it is not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,88 +22,160 @@ class SelectorRevocation:
         seq: of the event.
         time: signed time of the event, seconds since the epoch.
         record: what it said.
-        own: whether it is about tokens of the event stream's own issuer, whose ``rsq`` counts.
     """
 
     seq: int
     time: float
     record: Revoke
-    own: bool
 
-    def reaches(self, rsq: object, iat: float | None) -> bool:
-        """Whether a token that the selector matches is older than the cutoff.
-
-        *As of this event*: the token's ``rsq`` is lower than the event's ``seq``. A token without a usable ``rsq``
-        falls back to time. *Issued before t*: ``iat <= t``, where ``t`` beyond the event's own time counts as that
-        time. A token that does not say when it was issued is always older.
-        """
+    @property
+    def until(self) -> float:
+        """Tokens issued up to and including then are hit; never later than the event's own time."""
         cutoff = self.record.issued_before
-        if cutoff is None:
-            if self.own and isinstance(rsq, int) and not isinstance(rsq, bool) and 0 <= rsq <= MAX_SEQ:
-                return rsq < self.seq
-            cutoff = self.time
-        return iat is None or iat <= min(cutoff, self.time)
+        return self.time if cutoff is None else min(cutoff, self.time)
+
+    def reaches(self, iat: float | None) -> bool:
+        """Whether a token was issued early enough; one that does not say when it was issued always was."""
+        return iat is None or iat <= self.until
 
 
 class SelectorIndex:
-    """Selector revocations about the tokens of one issuer, each kept by itself."""
+    """Selector revocations about the tokens of one issuer, each kept by itself.
 
-    def __init__(self) -> None:
-        self._by_seq: dict[int, SelectorRevocation] = {}
-        self._everything: dict[int, SelectorRevocation] = {}
-        self._by_claim: dict[str, dict[IndexKey, dict[int, SelectorRevocation]]] = {}
+    One thread may change it while others look tokens up.
+    """
+
+    def __init__(self, *, own: bool) -> None:
+        """Start empty.
+
+        Args:
+            own: whether it is about the event stream's own issuer, the only one whose tokens' ``rsq`` counts.
+        """
+        self._own = own
+        self._revocations: dict[int, tuple[SelectorRevocation, str | None]] = {}
+        self._everything = _Bucket()
+        self._by_claim: dict[str, dict[Hashable, _Bucket]] = {}
+        self._probes: tuple[tuple[str, dict[Hashable, _Bucket]], ...] = ()
 
     def __len__(self) -> int:
-        return len(self._by_seq)
+        return len(self._revocations)
 
     def __iter__(self) -> Iterator[SelectorRevocation]:
-        return iter(self._by_seq.values())
+        return (revocation for revocation, _ in self._revocations.values())
 
     def add(self, revocation: SelectorRevocation) -> None:
         """Put a revocation in force."""
-        self._by_seq[revocation.seq] = revocation
-        self._bucket(revocation)[revocation.seq] = revocation
+        claims = revocation.record.selector.claims
+        name = self._probed(claims)
+        self._revocations[revocation.seq] = revocation, name
+        if name is None:
+            self._everything = self._everything.plus(revocation)
+            return
+        buckets, key = self._by_claim.setdefault(name, {}), _key(claims[name])
+        buckets[key] = buckets.get(key, _NOTHING).plus(revocation)
+        self._probes = tuple(self._by_claim.items())
 
     def remove(self, seq: int) -> bool:
         """Take one out of force; whether it was there."""
-        revocation = self._by_seq.pop(seq, None)
+        revocation, name = self._revocations.pop(seq, (None, None))
         if revocation is None:
             return False
-        bucket = self._bucket(revocation)
-        del bucket[seq]
-        if not bucket and not revocation.record.selector.everything:
-            name, key = _place(revocation.record)
-            del self._by_claim[name][key]
-            if not self._by_claim[name]:
-                del self._by_claim[name]
+        if name is None:
+            self._everything = self._everything.minus(revocation)
+            return True
+        buckets, key = self._by_claim[name], _key(revocation.record.selector.claims[name])
+        buckets[key] = buckets[key].minus(revocation)
+        if not buckets[key]:
+            del buckets[key]
+        if not buckets:
+            del self._by_claim[name]
+            self._probes = tuple(self._by_claim.items())
         return True
 
     def find(self, claims: Mapping[str, Any], iat: float | None) -> SelectorRevocation | None:
-        """A revocation that hits the token, or ``None``."""
-        rsq = claims.get("rsq")
-        for revocation in self._candidates(claims):
-            if revocation.reaches(rsq, iat) and revocation.record.selector.matches(claims):
+        """A revocation that hits the token, or ``None``.
+
+        *As of this event*: the token's ``rsq`` is lower than the event's ``seq``. A token without a usable ``rsq``
+        falls back to time. *Issued before t*: ``iat <= t``, where ``t`` beyond the event's own time counts as that
+        time.
+        """
+        rsq = _usable(claims.get("rsq")) if self._own else None
+        for name, buckets in self._probes:
+            value = claims.get(name)
+            if value is None:
+                continue
+            for key in _keys(name, value):
+                bucket = buckets.get(key)
+                if bucket is not None and (hit := bucket.first_hit(claims, rsq, iat)):
+                    return hit
+        return self._everything.first_hit(claims, rsq, iat)
+
+    def _probed(self, claims: Mapping[str, ClaimValue]) -> str | None:
+        """The claim by which a selector will be found: the one that has the fewest others to be tried with it."""
+        others = sorted(set(claims) - set(_PROBED_FIRST) - set(_PROBED_LAST))
+        names = [name for name in (*_PROBED_FIRST, *others, *_PROBED_LAST) if name in claims]
+        return min(names, key=lambda name: self._crowd(name, claims[name]), default=None)
+
+    def _crowd(self, name: str, value: ClaimValue) -> int:
+        bucket = self._by_claim.get(name, {}).get(_key(value))
+        return 0 if bucket is None else len(bucket)
+
+
+@dataclass(frozen=True, slots=True)
+class _Bucket:
+    """Revocations that are found together. Replaced, never changed: others may be reading it.
+
+    Attributes:
+        by_event: with a cutoff as of their event, newest first.
+        by_time: with a cutoff by time.
+    """
+
+    by_event: tuple[SelectorRevocation, ...] = ()
+    by_time: tuple[SelectorRevocation, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.by_event) + len(self.by_time)
+
+    def plus(self, revocation: SelectorRevocation) -> "_Bucket":
+        if revocation.record.issued_before is not None:
+            return replace(self, by_time=(revocation, *self.by_time))
+        if not self.by_event or revocation.seq > self.by_event[0].seq:
+            return replace(self, by_event=(revocation, *self.by_event))
+        return replace(self, by_event=tuple(sorted((revocation, *self.by_event), key=attrgetter("seq"), reverse=True)))
+
+    def minus(self, revocation: SelectorRevocation) -> "_Bucket":
+        return _Bucket(
+            tuple(other for other in self.by_event if other is not revocation),
+            tuple(other for other in self.by_time if other is not revocation),
+        )
+
+    def first_hit(self, claims: Mapping[str, Any], rsq: int | None, iat: float | None) -> SelectorRevocation | None:
+        for revocation in self.by_event:
+            if rsq is not None and rsq >= revocation.seq:
+                break  # as it is for all that follow, which are older
+            if (rsq is not None or revocation.reaches(iat)) and revocation.record.selector.matches(claims):
+                return revocation
+        for revocation in self.by_time:
+            if revocation.reaches(iat) and revocation.record.selector.matches(claims):
                 return revocation
         return None
 
-    def _candidates(self, claims: Mapping[str, Any]) -> Iterator[SelectorRevocation]:
-        yield from self._everything.values()
-        for name, by_value in self._by_claim.items():
-            for member in members(claims, name):
-                if isinstance(member, str | int | float):
-                    yield from by_value.get((isinstance(member, bool), member), {}).values()
 
-    def _bucket(self, revocation: SelectorRevocation) -> dict[int, SelectorRevocation]:
-        if revocation.record.selector.everything:
-            return self._everything
-        name, key = _place(revocation.record)
-        return self._by_claim.setdefault(name, {}).setdefault(key, {})
+_NOTHING: Final = _Bucket()
 
 
-def _place(record: Revoke) -> tuple[str, IndexKey]:
-    """The claim that the record is found by, and the key of its value."""
-    claims = record.selector.claims
-    others = sorted(set(claims) - set(_PROBED_LAST))
-    name = next(name for name in (*_PROBED_FIRST, *others, *_PROBED_LAST) if name in claims)
-    value = claims[name]
-    return name, (isinstance(value, bool), value)
+def _usable(rsq: object) -> int | None:
+    return rsq if isinstance(rsq, int) and not isinstance(rsq, bool) and 0 <= rsq <= MAX_SEQ else None
+
+
+def _keys(name: str, value: object) -> Iterable[Hashable]:
+    if value.__class__ is str and name != "scope":
+        return (value,)  # as nearly all are
+    return map(_key, members_of(name, value))
+
+
+def _key(value: object) -> Hashable:
+    """What equal values share, by JSON's equality: to Python ``1 == True``, to JSON it is not."""
+    if isinstance(value, bool):
+        return (value,)
+    return value if isinstance(value, str | int | float) else None  # no selector names anything else

@@ -1,11 +1,13 @@
 """Tokens verified before, so that the second time costs no signature.
 
 An entry holds facts of the token alone. Time, audience, scope and staleness are judged in every call, and whether the
-token is revoked again whenever the state's epoch has moved.
+token is revoked again whenever anything has changed that might revoke it.
 """
 
-from events.digests import TokenDigest
+import threading
+
 from verifier_agent.claims import Claims
+from verifier_agent.keyring import VerifySignature
 
 
 class VerifiedToken:
@@ -13,48 +15,89 @@ class VerifiedToken:
 
     Attributes:
         claims: its claims.
-        kid: the key that signed it.
-        digest: of its signing input.
-        jti_digest: of its ``jti``, or ``None``.
-        starts_at: seconds since the epoch before which it is not valid; the later of ``nbf`` and ``iat``, or 0.
-        epoch: of the state in which it was last found not to be revoked.
+        kid: of the key that signed it.
+        signed_by: that key.
+        audiences: its ``aud``, and ``None`` for a caller who does not ask.
+        starts: seconds since the epoch before which it is not valid, skew included.
+        ends: seconds since the epoch from which it is not valid any more, skew included.
     """
 
-    __slots__ = ("claims", "digest", "epoch", "jti_digest", "kid", "starts_at")
+    __slots__ = ("audiences", "claims", "ends", "kid", "signed_by", "starts")
 
-    def __init__(self, claims: Claims, kid: str, digest: TokenDigest, jti_digest: TokenDigest | None) -> None:
+    def __init__(self, claims: Claims, kid: str, signed_by: VerifySignature, skew: float) -> None:
         self.claims = claims
         self.kid = kid
-        self.digest = digest
-        self.jti_digest = jti_digest
-        self.starts_at = max(claims.nbf or 0.0, claims.iat or 0.0)
-        self.epoch = -1
+        self.signed_by = signed_by
+        self.audiences = (*claims.aud, None)
+        self.starts = max(claims.nbf or 0.0, claims.iat or 0.0) - skew
+        self.ends = claims.exp + skew
 
 
 class VerifiedTokens:
-    """A bounded map by the exact text of the token; when it is full the oldest entry goes."""
+    """A bounded map by the exact text of the token, safe to be used by several threads at once.
+
+    It has two halves. What is in ``current`` has been judged since the state last changed: a look-up there is all that
+    a token in use costs. When that half is full, or the state changes, ``turn`` puts it aside, where it is found once
+    more and judged again. So whatever is used now and then while half as many new tokens come as there is room stays,
+    and a flood of tokens that are used once passes through.
+
+    Attributes:
+        current: tokens that were judged by the state as it is. Look it up *before* you judge, and hand the same object
+            to ``add``: had the state changed in between, it would no longer be the current one, and count as aside.
+    """
+
+    __slots__ = ("_aside", "_half", "_lock", "_size", "current")
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._entries: dict[str, VerifiedToken] = {}
-        self.get = self._entries.get
+        self._half = (size + 1) // 2
+        self._lock = threading.Lock()
+        self._aside: dict[str, VerifiedToken] = {}
+        self.current: dict[str, VerifiedToken] = {}
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self.current) + len(self._aside)
 
-    def add(self, token: str, entry: VerifiedToken) -> None:
-        """Remember a verified token."""
+    def recall(self, token: str) -> VerifiedToken | None:
+        """A token that has been put aside; whether it is revoked must be judged again."""
+        return self._aside.get(token)
+
+    def add(self, token: str, entry: VerifiedToken, judged: dict[str, VerifiedToken]) -> None:
+        """Remember a token that was found good when ``judged`` was the current half."""
         if self._size <= 0:
             return
-        while len(self._entries) >= self._size:
-            self._entries.pop(next(iter(self._entries), token), None)
-        self._entries[token] = entry
+        with self._lock:
+            if judged is not self.current:
+                self._aside[token] = entry
+                self._trim()
+                return
+            if len(judged) >= self._half:
+                self._turn()
+            self._aside.pop(token, None)
+            self.current[token] = entry
 
     def discard(self, token: str) -> None:
         """Forget one token, if it is there."""
-        self._entries.pop(token, None)
+        with self._lock:
+            self._aside.pop(token, None)
+            self.current.pop(token, None)
 
-    def purge_key(self, kid: str) -> None:
+    def turn(self) -> None:
+        """Have every token judged again: the state has changed."""
+        with self._lock:
+            self._turn()
+
+    def purge_key(self, signed_by: VerifySignature) -> None:
         """Forget every token that this key signed."""
-        for token in [token for token, entry in self._entries.items() if entry.kid == kid]:
-            self._entries.pop(token, None)
+        with self._lock:
+            self._turn()
+            self._aside = {token: entry for token, entry in self._aside.items() if entry.signed_by is not signed_by}
+
+    def _turn(self) -> None:
+        judged, self.current = self.current, {}
+        self._aside.update(judged)
+        self._trim()
+
+    def _trim(self) -> None:
+        while len(self._aside) > self._size - self._half:
+            del self._aside[next(iter(self._aside))]

@@ -7,7 +7,6 @@ from typing import Final
 from cryptography.exceptions import InvalidSignature
 
 from events import EventOpener, EventRefused, IssuerTrust, RefusalCode, Stream, UnverifiedEvent
-from events.digests import jti_digest, signing_input_digest
 from verifier_agent.claims import Claims, decode_claims
 from verifier_agent.errors import RejectionCode, TokenRejected, UnavailableCode, VerificationUnavailable
 from verifier_agent.issuer_state import IssuerState, Outcome
@@ -18,6 +17,8 @@ from verifier_agent.verified_tokens import VerifiedToken, VerifiedTokens
 
 TOKEN_TYPES: Final = frozenset({"at+jwt", "application/at+jwt"})
 """RFC 9068 section 4; compared without regard to case (RFC 2045)."""
+
+MAX_ABLE: Final = 1.0
 
 UNSET: Final = "\0unset"
 """Default of ``audience``: the policy's. ``None`` says that the caller does not want it checked."""
@@ -31,6 +32,9 @@ class Verifier:
         state: what is known.
         refused: how many events were refused, by code.
         misunderstood: type URIs of critical events that this version does not know; it stays stale for them.
+        verified: the tokens seen before.
+
+    One thread may ``apply`` while others ``verify``.
     """
 
     def __init__(self, trust: IssuerTrust, policy: VerificationPolicy | None = None) -> None:
@@ -44,8 +48,8 @@ class Verifier:
         self.refused: Counter[RefusalCode] = Counter()
         self.misunderstood: set[str] = set()
         self._opener = EventOpener(trust)
+        self.verified = VerifiedTokens(self.policy.cache_size)
         self._parser = TokenParser()
-        self._verified = VerifiedTokens(self.policy.cache_size)
 
     # -- events in
 
@@ -60,7 +64,7 @@ class Verifier:
         Returns:
             What became of it, or why it was refused.
         """
-        verifying = self.state.keys.verifying() if stream is Stream.KEYS else {}
+        epoch, verifying = self.state.epoch, self.state.keys.verifying() if stream is Stream.KEYS else {}
         try:
             event = self._opener.open(raw, stream)
             outcome = self.state.apply(event, received)
@@ -69,9 +73,16 @@ class Verifier:
             if refusal.code is RefusalCode.UNKNOWN_CRITICAL:
                 self.misunderstood.add(refusal.detail)
             return refusal.code
-        if stream is Stream.KEYS:
-            self._purge(verifying)
+        if self.state.epoch != epoch:
+            self._judge_again(verifying)
         return outcome
+
+    def settle(self) -> bool:
+        """Do about a millisecond of the work that a mass revocation leaves behind; whether there may be more.
+
+        What has been applied counts without it; look-ups become faster by it.
+        """
+        return self.state.revocations.settle()
 
     def snapshot(self) -> bytes:
         """All that is known, for ``restore``."""
@@ -85,15 +96,16 @@ class Verifier:
         """
         verifying = self.state.keys.verifying()
         self.state.restore(snapshot)
-        self._purge(verifying)
+        self._judge_again(verifying)
 
-    def _purge(self, before: Mapping[str, VerifySignature]) -> None:
-        """Forget the tokens of keys that no longer verify, or are other keys by now."""
-        self._parser.forget()
+    def _judge_again(self, verifying: Mapping[str, VerifySignature]) -> None:
+        """Have every token judged anew; forget those of keys that no longer verify, or are other keys by now."""
+        self.verified.turn()
         after = self.state.keys.verifying()
-        for kid, verify in before.items():
-            if after.get(kid) is not verify:
-                self._verified.purge_key(kid)
+        for kid, signed_by in verifying.items():
+            if after.get(kid) is not signed_by:
+                self._parser.forget()
+                self.verified.purge_key(signed_by)
 
     # -- verdicts out
 
@@ -115,19 +127,28 @@ class Verifier:
             ValueError: neither the call nor the policy names an audience.
         """
         self._check_able(now, boot)
-        known = self._verified.get(token) if token.__class__ is str else None
+        judged = self.verified.current  # before anything is judged; see VerifiedTokens
+        known = judged.get(token) if isinstance(token, str) else None
         if known is None:
-            known = self._verify_signature(token)  # 1 to 5
+            known = self._recall(token) or self._verify_signature(token)  # 1 to 5
             self._check_claims(known, now, audience)  # 6
-            self._check_revoked(known)  # 7
-            self._verified.add(token, known)
+            self._check_revoked(token, known.claims)  # 7
+            self.verified.add(token, known, judged)
         else:
             self._check_claims(known, now, audience)  # 6
-            if known.epoch != self.state.epoch:
-                self._check_again(token, known)  # 4 and 7
         if scope is not None and not known.claims.scope.issuperset(scope.split()):  # 8, RFC 6750 section 3.1
             raise TokenRejected(RejectionCode.INSUFFICIENT_SCOPE, f"it lacks a scope out of {scope!r}")
         return known.claims
+
+    def able_for(self, now: float, boot: float) -> float:
+        """Seconds from ``now`` for which staleness will not keep us from judging; never more than a second.
+
+        Longer would be too long to go without a look at the boot-time clock, which nobody sets.
+        """
+        if self.policy.on_stale is OnStale.ALLOW:
+            return MAX_ABLE
+        age = self.state.freshness.age(now, boot)
+        return 0.0 if age is None else min(MAX_ABLE, self.policy.max_staleness - age)
 
     def freshness(self, now: float, boot: float) -> float | None:
         """Seconds since everything was known, see ``Freshness.age``."""
@@ -144,6 +165,11 @@ class Verifier:
             limit = f"at most {self.policy.max_staleness:.0f} s is allowed"
             raise VerificationUnavailable(UnavailableCode.STALE, f"what is known {known}; {limit}")
 
+    def _recall(self, token: str) -> VerifiedToken | None:
+        """A token whose signature has been verified before, if its key still counts."""
+        known = self.verified.recall(token) if isinstance(token, str) else None
+        return known if known is not None and self._key(known.kid).verify is known.signed_by else None
+
     def _verify_signature(self, token: str) -> VerifiedToken:
         """Steps 1 to 5 of RFC 9068 section 4 and RFC 7519 section 7.2, in this order.
 
@@ -158,9 +184,7 @@ class Verifier:
         except (InvalidSignature, ValueError) as error:
             raise TokenRejected(RejectionCode.BAD_SIGNATURE, "not signed by the key it names") from error
         self._parser.remember(unverified)
-        claims = decode_claims(unverified.payload)
-        jti = None if claims.jti is None else jti_digest(claims.jti)
-        return VerifiedToken(claims, unverified.header.kid, signing_input_digest(unverified.signing_input), jti)
+        return VerifiedToken(decode_claims(unverified.payload), unverified.header.kid, key.verify, self.policy.skew)
 
     def _key(self, kid: str) -> VerifyingKey:
         if self.state.keys.is_revoked(kid):
@@ -180,33 +204,22 @@ class Verifier:
 
     def _check_claims(self, known: VerifiedToken, now: float, audience: str | None) -> None:
         """Step 6: issuer, audience, and the times with skew."""
-        claims, skew = known.claims, self.policy.skew
-        if claims.iss != self.state.issuer:
+        if known.claims.iss != self.state.issuer:
             raise TokenRejected(RejectionCode.WRONG_ISSUER, "another issuer than the one that is trusted")
         if audience is UNSET:
             audience = self.policy.audience
             if audience is None:
                 raise ValueError("name the audience that tokens must have: audience=…, or None to skip the check")
-        if audience is not None and audience not in claims.aud:
+        if audience not in known.audiences:
             raise TokenRejected(RejectionCode.WRONG_AUDIENCE, f"it is not for {audience!r}")
-        if now >= claims.exp + skew:
+        if now >= known.ends:
             raise TokenRejected(RejectionCode.EXPIRED, "its exp has passed")
-        if now < known.starts_at - skew:
+        if now < known.starts:
             raise TokenRejected(RejectionCode.NOT_YET_VALID, "its nbf or iat lies ahead")
 
-    def _check_again(self, token: str, known: VerifiedToken) -> None:
-        """What a moved epoch may have changed: the key's state, and step 7."""
-        try:
-            self._key(known.kid)
-            self._check_revoked(known)
-        except TokenRejected:
-            self._verified.discard(token)
-            raise
-
-    def _check_revoked(self, known: VerifiedToken) -> None:
+    def _check_revoked(self, token: str, claims: Claims) -> None:
         """Step 7: by digest or selector; by key, in step 4."""
-        epoch = self.state.epoch
-        by = self.state.revocations.find(known.claims, known.digest, known.jti_digest)
+        by = self.state.revocations.find(token, claims)
         if by is not None:
+            self.verified.discard(token)
             raise TokenRejected(RejectionCode.REVOKED, by)
-        known.epoch = epoch

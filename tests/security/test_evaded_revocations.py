@@ -48,7 +48,7 @@ def test_token_verified_before_its_revocation(issuer: IssuerSimulator, listener:
 
     for text in (token, twin):
         assert listener.rejection(text) is RejectionCode.REVOKED
-    assert len(listener.verifier._verified) == 0
+    assert len(listener.verifier.verified) == 0
 
 
 # -- overlapping revocations

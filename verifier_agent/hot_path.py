@@ -1,0 +1,71 @@
+"""The way that nearly every call takes: a token seen before, by a verifier that has just proved able to judge.
+
+It accepts what ``Verifier.verify`` would accept, and rejects nothing: whatever is not plainly good goes there.
+"""
+
+from typing import Final, Protocol
+
+from verifier_agent.claims import Claims
+from verifier_agent.clocks import Clock
+from verifier_agent.verifier import UNSET, Verifier
+
+MAX_SCOPES: Final = 256
+"""Texts of required scopes whose words are remembered; a service has a few."""
+
+
+class Verify(Protocol):
+    """``Agent.verify``."""
+
+    def __call__(self, token: str, /, *, audience: str | None = UNSET, scope: str | None = None) -> Claims:
+        """See ``Agent.verify``."""
+
+
+class _Window:
+    """A stretch of the wall clock in which what is known will not become too old.
+
+    Renewed by every call that looks at all clocks. A wall clock that is set back leaves it.
+    """
+
+    __slots__ = ("begins", "ends")
+
+    def __init__(self, begins: float, ends: float) -> None:
+        self.begins = begins
+        self.ends = ends
+
+
+def hot_path(verifier: Verifier, clock: Clock) -> Verify:
+    """``verifier.verify`` at the time of ``clock``, as fast as Python goes (docs/performance.md).
+
+    Everything that a call needs is a local of this function or one attribute away, and the arguments are not
+    keyword-only, though callers pass them so: Python fills in defaults of the others several times as slowly.
+    """
+    verified, time = verifier.verified, clock.now
+    default_audience = UNSET if verifier.policy.audience is None else verifier.policy.audience
+    required: dict[str, frozenset[str]] = {}
+    window = _Window(0.0, 0.0)
+
+    def verify(token: str, audience: str | None = default_audience, scope: str | None = None) -> Claims:
+        try:
+            known = verified.current[token]
+            now, able = time(), window
+            if (
+                able.begins <= now < able.ends
+                and known.starts <= now < known.ends
+                and audience in known.audiences
+                and (scope is None or required[scope] <= known.claims.scope)
+            ):
+                return known.claims
+        except (KeyError, TypeError):  # not seen before, or not even text
+            pass
+        return verify_step_by_step(token, audience, scope)
+
+    def verify_step_by_step(token: str, audience: str | None, scope: str | None) -> Claims:
+        nonlocal window
+        now, boot = time(), clock.boot()
+        claims = verifier.verify(token, now=now, boot=boot, audience=audience, scope=scope)
+        window = _Window(now, now + verifier.able_for(now, boot))
+        if scope is not None and len(required) < MAX_SCOPES:
+            required[scope] = frozenset(scope.split())
+        return claims
+
+    return verify
