@@ -2,11 +2,23 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from tests.simulator import SigningKey, signing_key
-from verifier_agent.jwks import Answer, ForeignIssuer, ForeignKey, ForeignKeys, JwksDocument, JwksFailed, parse_jwks
+from verifier_agent.clocks import SystemClock
+from verifier_agent.jwks import (
+    Answer,
+    ForeignIssuer,
+    ForeignKey,
+    ForeignKeys,
+    JwksDocument,
+    JwksFailed,
+    JwksFetcher,
+    JwksRefresher,
+    parse_jwks,
+)
 
 ISSUER: Final = "https://login.example/realms/shop"
 JWKS_URI: Final = "https://login.example/realms/shop/certs"
@@ -129,3 +141,18 @@ async def until(condition: Callable[[], object], patience: float = 30.0) -> None
     async with asyncio.timeout(patience):
         while not condition():  # noqa: ASYNC110 - what is tested tells nobody
             await asyncio.sleep(0.001)
+
+
+@asynccontextmanager
+async def refreshing(
+    keys: ForeignKeys, fetcher: JwksFetcher, gone: Callable[[frozenset[str]], None] = lambda _: None
+) -> AsyncIterator[JwksRefresher]:
+    """A refresher at work."""
+    refresher = JwksRefresher(keys, fetcher, SystemClock(), gone)
+    task = asyncio.create_task(refresher.run())
+    try:
+        yield refresher
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.jwks.foreign_issuer import ISSUER, JWKS_URI, FakeFetcher, found, jwks, until
+from tests.unit.jwks.foreign_issuer import ISSUER, JWKS_URI, FakeFetcher, found, jwks, refreshing, until
 from verifier_agent.clocks import SystemClock
 from verifier_agent.jwks import FailureCode, ForeignIssuer, ForeignKeys, JwksFailed, JwksRefresher, Missing
 
@@ -32,14 +32,8 @@ async def running(
     """A refresher at work, that need not pause long between two refreshes."""
     quick: dict[str, Any] = {"spacing": 0.001, "cool_down": 300} | settings
     issuer = ForeignIssuer(issuer=ISSUER, jwks_uri=JWKS_URI, **quick)
-    refresher = JwksRefresher(ForeignKeys(issuer), fetcher, SystemClock(), gone)
-    task = asyncio.create_task(refresher.run())
-    try:
+    async with refreshing(ForeignKeys(issuer), fetcher, gone) as refresher:
         yield refresher
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
-        assert task.cancelled()
 
 
 async def test_keys_are_there_soon_after_the_start(fetcher: FakeFetcher) -> None:
