@@ -7,7 +7,7 @@ UV ?= uv
 LOCK := $(UV) pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 --upgrade
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test fast bench pythons services compose lint format lock clean
+.PHONY: help demo run test fast bench bench-peers pythons services compose lint format lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -40,6 +40,10 @@ bench: $(VENV)/dev.stamp ## delivery on the embedded log and on Kafka, and verif
 	@$(BIN)/python -m tests.services with kafka -- $(BIN)/tocsin bench delivery --log kafka://{kafka} --agents 20 --processes 2
 	@$(BIN)/tocsin bench verify
 
+bench-peers: ## verification beside every peer there is: Python's, and those of Node and Go where installed (3 minutes)
+	@$(MAKE) --no-print-directory VENV=.venv-bench .venv-bench/bench.stamp
+	@.venv-bench/bin/python -m benchmarks.peers
+
 pythons: ## the fast tests on every supported Python that this machine has
 	@.ci/pythons
 
@@ -59,6 +63,7 @@ format: $(VENV)/dev.stamp ## let ruff lay out the code
 lock: ## pin every dependency anew, with hashes (needs uv)
 	$(LOCK) pyproject.toml --extra all --group build -o requirements/run.txt
 	$(LOCK) pyproject.toml --extra all --group build --group dev -c requirements/run.txt -o requirements/dev.txt
+	$(LOCK) pyproject.toml --extra all --extra bench --group build --group dev --group bench -c requirements/dev.txt -o requirements/bench.txt
 
 clean: ## remove what make made in this folder (the service cache stays)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build *.egg-info

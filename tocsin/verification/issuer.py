@@ -47,9 +47,10 @@ class MeasuredIssuer:
         alg: of the tokens.
         jwk: the public token key.
         now: seconds since the epoch, when it was made.
+        tokens: to be verified, each of a user of its own, in no order.
     """
 
-    def __init__(self, alg: str) -> None:
+    def __init__(self, alg: str, tokens: int = 1000) -> None:
         key, event_key = generate(alg), generate("ES256")
         self.alg = alg
         self.jwk: Jwk = public(key)
@@ -63,6 +64,8 @@ class MeasuredIssuer:
         keys = self.say(Stream.KEYS, KeySet(keys=(published,)))
         baseline = self.say(Stream.REVOCATIONS, Baseline())
         self.opening = (keys, baseline, self.beat(keys, baseline))
+        self.tokens = [self.token() for _ in range(tokens)]
+        random.Random(1).shuffle(self.tokens)  # noqa: S311 - an order
 
     def token(self, **claims: Any) -> str:
         """An access token (RFC 9068) of the usual size; each has a subject and a ``jti`` of its own."""

@@ -1,6 +1,5 @@
 """What many revocations add to the cost of verifying a token that none of them hits."""
 
-import itertools
 from collections.abc import Callable
 from typing import Final
 
@@ -8,7 +7,7 @@ import msgspec
 
 from events import Revoke, Selector, pack
 from tocsin.verification.issuer import MeasuredIssuer, digest_batches, hear
-from tocsin.verification.measurement import AT_ONCE, anew
+from tocsin.verification.measurement import anew, chunked
 from tocsin.verification.stopwatch import Contender, Timing, Verify, race
 from verifier_agent import Agent
 
@@ -41,13 +40,12 @@ class LoadResult(msgspec.Struct, frozen=True, kw_only=True):
 
 def measure_load(seconds: float, digests: int, cutoffs: int) -> LoadResult:
     """RS256 tokens, whose signature is the quickest to check, so the difference is the clearest."""
-    issuer = MeasuredIssuer("RS256")
-    tokens = [issuer.token() for _ in range(TOKENS)]
-    agents = {name: _agent(issuer, tokens, name) for name in ("cold", "cold_loaded", "moved", "moved_loaded")}
+    issuer = MeasuredIssuer("RS256", TOKENS)
+    agents = {name: _agent(issuer, name) for name in ("cold", "cold_loaded", "moved", "moved_loaded")}
     loaded = [agent for name, agent in agents.items() if name.endswith("loaded")]
     revoke_digests(issuer, digests, *loaded)
     revoke_subjects(issuer, cutoffs, *loaded)
-    contenders = [Contender(name, _preparing(issuer, name, agent, tokens)) for name, agent in agents.items()]
+    contenders = [Contender(name, _preparing(issuer, name, agent)) for name, agent in agents.items()]
     timings = race(contenders, seconds)
     return LoadResult(
         digests=digests,
@@ -76,17 +74,15 @@ def revoke_subjects(issuer: MeasuredIssuer, count: int, *agents: Agent) -> None:
         hear(agent, last)  # an event, so that the epoch moves
 
 
-def _agent(issuer: MeasuredIssuer, tokens: list[str], name: str) -> Agent:
+def _agent(issuer: MeasuredIssuer, name: str) -> Agent:
     agent = issuer.agent(cache_size=0 if name.startswith("cold") else None)
-    for token in tokens:
+    for token in issuer.tokens:
         agent.verify(token)
     return agent
 
 
-def _preparing(
-    issuer: MeasuredIssuer, name: str, agent: Agent, tokens: list[str]
-) -> Callable[[], tuple[Verify, list[str]]]:
-    chunks = itertools.cycle(tokens[start : start + AT_ONCE] for start in range(0, len(tokens), AT_ONCE))
+def _preparing(issuer: MeasuredIssuer, name: str, agent: Agent) -> Callable[[], tuple[Verify, list[str]]]:
+    chunks = chunked(issuer.tokens)
 
     def cold() -> tuple[Verify, list[str]]:
         return agent.verify, next(chunks)

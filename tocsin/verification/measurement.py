@@ -1,7 +1,6 @@
 """How fast tokens are verified: the first time, again, after a revocation; beside other libraries in the same run."""
 
 import itertools
-import random
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -15,8 +14,6 @@ from tocsin.verification.peers import PEERS, BareSignature, Peer, check
 from tocsin.verification.stopwatch import Contender, Timing, Verify, race
 from verifier_agent import Agent, Claims, TokenRejected
 
-DISTINCT: Final = 1000
-"""Tokens, each of a user of its own."""
 AT_ONCE: Final = 100
 """Tokens in one timed loop; new texts of so many fit the processor's cache, as the one a server has just read does."""
 
@@ -71,10 +68,15 @@ class VerificationResult(msgspec.Struct, frozen=True, kw_only=True):
     token_bytes: dict[str, int]
 
 
-def measure_verification(seconds: float, algorithms: Sequence[str] = ALGORITHMS) -> VerificationResult:
-    """All figures; each is timed for so many seconds, in turns with the others of its algorithm."""
+def measure_verification(seconds: float, issuers: Sequence[MeasuredIssuer] | None = None) -> VerificationResult:
+    """All figures; each is timed for so many seconds, in turns with the others of its algorithm.
+
+    Args:
+        seconds: for each figure.
+        issuers: of the tokens; by default one for each algorithm.
+    """
     present = [peer for peer in PEERS if peer.version is not None]
-    issuers = [MeasuredIssuer(alg) for alg in algorithms]
+    issuers = issuers or [MeasuredIssuer(alg) for alg in ALGORITHMS]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # joserfc warns of EdDSA's name in every call
         rates = [rate for issuer in issuers for rate in _measure(issuer, present, seconds)]
@@ -87,10 +89,8 @@ def measure_verification(seconds: float, algorithms: Sequence[str] = ALGORITHMS)
 
 
 def _measure(issuer: MeasuredIssuer, peers: Sequence[Peer], seconds: float) -> list[VerificationRate]:
-    tokens = [issuer.token() for _ in range(DISTINCT)]
-    random.Random(1).shuffle(tokens)  # noqa: S311 - an order
-    contenders = [*_signature(issuer, tokens), *_peers(issuer, peers, tokens)]
-    contenders += [*_cold(issuer, tokens), *_warm(issuer, tokens), *_bare(issuer, tokens)]
+    contenders = [_signature(issuer), *(_peer(issuer, peer) for peer in peers)]
+    contenders += [*_cold(issuer), *_warm(issuer), *_bare(issuer)]
     timings = race(contenders, seconds)
     return [_rate(issuer.alg, name, timing, timings["PyJWT"]) for name, timing in timings.items()]
 
@@ -107,25 +107,20 @@ def _rate(alg: str, name: str, timing: Timing, pyjwt: Timing) -> VerificationRat
     )
 
 
-def _signature(issuer: MeasuredIssuer, tokens: list[str]) -> list[Contender]:
-    bare = BareSignature(issuer.jwk, tokens)
-    chunks = _chunks(tokens)
-    return [Contender("signature", lambda: bare.calls(next(chunks)))]
+def _signature(issuer: MeasuredIssuer) -> Contender:
+    bare, chunks = BareSignature(issuer.jwk, issuer.tokens), chunked(issuer.tokens)
+    return Contender("signature", lambda: bare.calls(next(chunks)))
 
 
-def _peers(issuer: MeasuredIssuer, peers: Sequence[Peer], tokens: list[str]) -> list[Contender]:
-    return [_peer(issuer, peer, tokens) for peer in peers]
-
-
-def _peer(issuer: MeasuredIssuer, peer: Peer, tokens: list[str]) -> Contender:
-    verify, chunks = peer.verifying(issuer.jwk), _chunks(tokens)
+def _peer(issuer: MeasuredIssuer, peer: Peer) -> Contender:
+    verify, chunks = peer.verifying(issuer.jwk), chunked(issuer.tokens)
     check(peer.name, verify, peer.rejection, issuer.token(), issuer.bad_tokens())
     return Contender(peer.name, lambda: (verify, next(chunks)))
 
 
-def _cold(issuer: MeasuredIssuer, tokens: list[str]) -> list[Contender]:
+def _cold(issuer: MeasuredIssuer) -> list[Contender]:
     """The first time: by agents that remember it from then on, each new; and by one that remembers none."""
-    uncached, chunks = issuer.agent(cache_size=0), _chunks(tokens)
+    uncached, chunks = issuer.agent(cache_size=0), chunked(issuer.tokens)
     check("the verifier", uncached.verify, TokenRejected, issuer.token(), issuer.bad_tokens())
     return [
         Contender("cold", lambda: (issuer.agent().verify, next(chunks))),
@@ -133,9 +128,9 @@ def _cold(issuer: MeasuredIssuer, tokens: list[str]) -> list[Contender]:
     ]
 
 
-def _warm(issuer: MeasuredIssuer, tokens: list[str]) -> list[Contender]:
+def _warm(issuer: MeasuredIssuer) -> list[Contender]:
     """Again: by agents that know the tokens. Texts are new where it says so: CPython keeps the hash of an old one."""
-    still, moving, chunks = _knowing(issuer, tokens), _knowing(issuer, tokens), _chunks(tokens)
+    still, moving, chunks = knowing_agent(issuer), knowing_agent(issuer), chunked(issuer.tokens)
 
     def after_a_revocation() -> tuple[Verify, list[str]]:
         hear(moving, issuer.unrelated())
@@ -149,9 +144,10 @@ def _warm(issuer: MeasuredIssuer, tokens: list[str]) -> list[Contender]:
     ]
 
 
-def _knowing(issuer: MeasuredIssuer, tokens: list[str]) -> Agent:
+def knowing_agent(issuer: MeasuredIssuer) -> Agent:
+    """An agent that has verified each of the issuer's tokens once."""
     agent = issuer.agent()
-    for token in tokens:
+    for token in issuer.tokens:
         agent.verify(token)
     return agent
 
@@ -161,9 +157,9 @@ def _asking(verify: Verify, tokens: Sequence[str]) -> None:
         verify(token, audience=AUDIENCE, scope=SCOPE)
 
 
-def _bare(issuer: MeasuredIssuer, tokens: list[str]) -> list[Contender]:
+def _bare(issuer: MeasuredIssuer) -> list[Contender]:
     """The least that a cache can do in Python."""
-    verify, chunks = bare_cache(issuer.agent(), tokens), _chunks(tokens)
+    verify, chunks = bare_cache(issuer.agent(), issuer.tokens), chunked(issuer.tokens)
     return [
         Contender("bare-new", lambda: (verify, anew(next(chunks)))),
         Contender("bare-same", lambda: (verify, next(chunks))),
@@ -189,5 +185,6 @@ def anew(tokens: Sequence[str]) -> list[str]:
     return [token.encode().decode() for token in tokens]
 
 
-def _chunks(tokens: list[str]) -> "itertools.cycle[list[str]]":
+def chunked(tokens: list[str]) -> "itertools.cycle[list[str]]":
+    """``AT_ONCE`` tokens at a time, for ever."""
     return itertools.cycle(tokens[start : start + AT_ONCE] for start in range(0, len(tokens), AT_ONCE))
