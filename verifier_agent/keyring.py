@@ -11,7 +11,6 @@ from typing import Any, Final
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
-from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from events import KeySet, KeyState, PublishedKey
 
@@ -26,15 +25,21 @@ def _es256(key: Any) -> VerifySignature:
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         raise ValueError("ES256 needs a public key on P-256")
     algorithm = ec.ECDSA(hashes.SHA256())
+    return lambda signature, signing_input: key.verify(_in_der(signature), signing_input, algorithm)
 
-    def verify(signature: bytes, signing_input: bytes) -> None:
-        if len(signature) != 2 * _P256_BYTES:
-            raise InvalidSignature
-        r = int.from_bytes(signature[:_P256_BYTES], "big")
-        s = int.from_bytes(signature[_P256_BYTES:], "big")
-        key.verify(encode_dss_signature(r, s), signing_input, algorithm)
 
-    return verify
+def _in_der(signature: bytes) -> bytes:
+    """The form of an ECDSA signature that OpenSSL reads (RFC 3279 section 2.2.3), from that of JOSE (RFC 7518 3.4)."""
+    if len(signature) != 2 * _P256_BYTES:
+        raise InvalidSignature
+    r, s = signature[:_P256_BYTES].lstrip(b"\0"), signature[_P256_BYTES:].lstrip(b"\0")
+    if not r or not s:
+        raise InvalidSignature
+    if r[0] & 0x80:  # it would read as a negative number
+        r = b"\0" + r
+    if s[0] & 0x80:
+        s = b"\0" + s
+    return b"\x30%c\x02%c%b\x02%c%b" % (len(r) + len(s) + 4, len(r), r, len(s), s)
 
 
 def _rs256(key: Any) -> VerifySignature:

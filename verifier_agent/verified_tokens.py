@@ -6,31 +6,28 @@ token is revoked again whenever anything has changed that might revoke it.
 
 import threading
 
+import msgspec
+
 from verifier_agent.claims import Claims
-from verifier_agent.keyring import VerifySignature
+from verifier_agent.keyring import VerifyingKey, VerifySignature
 
 
-class VerifiedToken:
+class VerifiedToken(msgspec.Struct, frozen=True, gc=False):
     """What need not be found out again about one token.
 
     Attributes:
         claims: its claims.
-        kid: of the key that signed it.
-        signed_by: that key.
+        key: that signed it.
         audiences: its ``aud``, and ``None`` for a caller who does not ask.
         starts: seconds since the epoch before which it is not valid, skew included.
         ends: seconds since the epoch from which it is not valid any more, skew included.
     """
 
-    __slots__ = ("audiences", "claims", "ends", "kid", "signed_by", "starts")
-
-    def __init__(self, claims: Claims, kid: str, signed_by: VerifySignature, skew: float) -> None:
-        self.claims = claims
-        self.kid = kid
-        self.signed_by = signed_by
-        self.audiences = (*claims.aud, None)
-        self.starts = max(claims.nbf or 0.0, claims.iat or 0.0) - skew
-        self.ends = claims.exp + skew
+    claims: Claims
+    key: VerifyingKey
+    audiences: tuple[str | None, ...]
+    starts: float
+    ends: float
 
 
 class VerifiedTokens:
@@ -87,11 +84,11 @@ class VerifiedTokens:
         with self._lock:
             self._turn()
 
-    def purge_key(self, signed_by: VerifySignature) -> None:
-        """Forget every token that this key signed."""
+    def purge_key(self, verify: VerifySignature) -> None:
+        """Forget every token whose signature was verified by this."""
         with self._lock:
             self._turn()
-            self._aside = {token: entry for token, entry in self._aside.items() if entry.signed_by is not signed_by}
+            self._aside = {token: entry for token, entry in self._aside.items() if entry.key.verify is not verify}
 
     def _turn(self) -> None:
         judged, self.current = self.current, {}

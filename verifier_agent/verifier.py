@@ -10,7 +10,7 @@ from events import EventOpener, EventRefused, IssuerTrust, RefusalCode, Stream, 
 from verifier_agent.claims import Claims, decode_claims
 from verifier_agent.errors import RejectionCode, TokenRejected, UnavailableCode, VerificationUnavailable
 from verifier_agent.issuer_state import IssuerState, Outcome
-from verifier_agent.jws import TokenParser, UnverifiedToken
+from verifier_agent.jws import Header, parse_header, parse_token
 from verifier_agent.keyring import VerifyingKey, VerifySignature
 from verifier_agent.policy import OnStale, VerificationPolicy
 from verifier_agent.verified_tokens import VerifiedToken, VerifiedTokens
@@ -19,6 +19,7 @@ TOKEN_TYPES: Final = frozenset({"at+jwt", "application/at+jwt"})
 """RFC 9068 section 4; compared without regard to case (RFC 2045)."""
 
 MAX_ABLE: Final = 1.0
+MAX_HEADERS: Final = 64
 
 UNSET: Final = "\0unset"
 """Default of ``audience``: the policy's. ``None`` says that the caller does not want it checked."""
@@ -49,7 +50,7 @@ class Verifier:
         self.misunderstood: set[str] = set()
         self._opener = EventOpener(trust)
         self.verified = VerifiedTokens(self.policy.cache_size)
-        self._parser = TokenParser()
+        self._headers: dict[bytes, VerifyingKey] = {}
 
     # -- events in
 
@@ -100,12 +101,12 @@ class Verifier:
 
     def _judge_again(self, verifying: Mapping[str, VerifySignature]) -> None:
         """Have every token judged anew; forget those of keys that no longer verify, or are other keys by now."""
+        self._headers = {}
         self.verified.turn()
         after = self.state.keys.verifying()
-        for kid, signed_by in verifying.items():
-            if after.get(kid) is not signed_by:
-                self._parser.forget()
-                self.verified.purge_key(signed_by)
+        for kid, verify in verifying.items():
+            if after.get(kid) is not verify:
+                self.verified.purge_key(verify)
 
     # -- verdicts out
 
@@ -166,25 +167,33 @@ class Verifier:
             raise VerificationUnavailable(UnavailableCode.STALE, f"what is known {known}; {limit}")
 
     def _recall(self, token: str) -> VerifiedToken | None:
-        """A token whose signature has been verified before, if its key still counts."""
+        """A token whose signature has been verified before, if its key is still the same and counts."""
         known = self.verified.recall(token) if isinstance(token, str) else None
-        return known if known is not None and self._key(known.kid).verify is known.signed_by else None
+        return known if known is not None and self._key(known.key.published.kid).verify is known.key.verify else None
 
     def _verify_signature(self, token: str) -> VerifiedToken:
         """Steps 1 to 5 of RFC 9068 section 4 and RFC 7519 section 7.2, in this order.
 
         1 size and shape · 2 algorithm, from the key · 3 type · 4 key, in a state that verifies · 5 signature.
-        The key comes before what is compared with it.
+        The key comes before what is compared with it. A header that stood before a good signature has passed 2 to 4,
+        and passes until something changes: there is one for each key.
         """
-        unverified = self._parser.parse(token)  # 1
-        key = self._key(unverified.header.kid)  # 4
-        self._check_header(unverified, key)  # 2, 3
+        headers = self._headers  # before anything is judged: an event that comes meanwhile puts another in its place
+        unverified = parse_token(token)  # 1
+        key = seen = headers.get(unverified.header)
+        if key is None:
+            header = parse_header(unverified.header)  # 1
+            key = self._key(header.kid)  # 4
+            _check_header(header, key)  # 2, 3
         try:
             key.verify(unverified.signature, unverified.signing_input)  # 5
         except (InvalidSignature, ValueError) as error:
             raise TokenRejected(RejectionCode.BAD_SIGNATURE, "not signed by the key it names") from error
-        self._parser.remember(unverified)
-        return VerifiedToken(decode_claims(unverified.payload), unverified.header.kid, key.verify, self.policy.skew)
+        if seen is None and len(headers) < MAX_HEADERS:
+            headers[unverified.header] = key
+        claims, skew = decode_claims(unverified.payload), self.policy.skew
+        starts = max(claims.nbf or 0.0, claims.iat or 0.0)
+        return VerifiedToken(claims, key, (*claims.aud, None), starts - skew, claims.exp + skew)
 
     def _key(self, kid: str) -> VerifyingKey:
         if self.state.keys.is_revoked(kid):
@@ -195,12 +204,6 @@ class Verifier:
         if not key.published.state.verifies:
             raise TokenRejected(RejectionCode.KEY_NOT_IN_USE, f"key {kid[:64]!r} is {key.published.state}")
         return key
-
-    def _check_header(self, token: UnverifiedToken, key: VerifyingKey) -> None:
-        if token.header.alg != key.published.alg:
-            raise TokenRejected(RejectionCode.WRONG_ALGORITHM, f"its key signs with {key.published.alg} only")
-        if token.header.typ.lower() not in TOKEN_TYPES:
-            raise TokenRejected(RejectionCode.WRONG_TYPE, "its typ is not at+jwt")
 
     def _check_claims(self, known: VerifiedToken, now: float, audience: str | None) -> None:
         """Step 6: issuer, audience, and the times with skew."""
@@ -223,3 +226,11 @@ class Verifier:
         if by is not None:
             self.verified.discard(token)
             raise TokenRejected(RejectionCode.REVOKED, by)
+
+
+def _check_header(header: Header, key: VerifyingKey) -> None:
+    """Steps 2 and 3."""
+    if header.alg != key.published.alg:
+        raise TokenRejected(RejectionCode.WRONG_ALGORITHM, f"its key signs with {key.published.alg} only")
+    if header.typ.lower() not in TOKEN_TYPES:
+        raise TokenRejected(RejectionCode.WRONG_TYPE, "its typ is not at+jwt")

@@ -404,11 +404,11 @@ def test_headers_are_remembered_only_of_tokens_with_a_good_signature(
 ) -> None:
     for number in range(100):
         listener.rejection(issuer.token(key=signing_key("ES256", "stranger"), header={"x": number}))
-    assert not listener.verifier._parser._headers
+    assert not listener.verifier._headers
 
     for number in range(100):
         listener.verify(issuer.token(header={"x": number}))
-    assert len(listener.verifier._parser._headers) == 64
+    assert len(listener.verifier._headers) == 64
 
 
 # -- events

@@ -1,0 +1,139 @@
+"""Digests by the batch, held against a dict of sets."""
+
+import random
+from array import array
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from events import TokenDigest
+from verifier_agent import digest_index
+from verifier_agent.digest_filter import DigestFilter
+from verifier_agent.digest_index import FEW, MAX_UNSETTLED, STEP, DigestIndex
+
+
+def batch(digests: Iterable[int]) -> "array[int]":
+    return array("Q", sorted(digests))
+
+
+def strangers(number: int, seed: int) -> "array[int]":
+    drawn = random.Random(seed)  # noqa: S311 - no secret
+    return batch({drawn.getrandbits(64) for _ in range(number)})
+
+
+class AnyOrder(RuleBasedStateMachine):
+    """Batches come, are lifted and settle in any order; every look-up is right at every moment."""
+
+    @initialize()
+    def start(self) -> None:
+        self.index = DigestIndex()
+        self.batches: dict[int, set[int]] = {}
+        self.seq = 0
+
+    @rule(
+        first=st.integers(0, 3), size=st.sampled_from([1, 2, FEW, FEW + 1, 2 * FEW, STEP + 1]), step=st.integers(1, 3)
+    )
+    def a_batch_comes(self, first: int, size: int, step: int) -> None:
+        self.seq += 1
+        self.batches[self.seq] = set(range(first, first + size * step, step))
+        self.index.add(self.seq, batch(self.batches[self.seq]))
+
+    @rule(which=st.integers(0, 10))
+    def one_is_lifted(self, which: int) -> None:
+        there = which in self.batches
+        self.batches.pop(which, None)
+
+        assert self.index.remove(which) is there
+
+    @rule(steps=st.integers(1, 4))
+    def some_work_is_done(self, steps: int) -> None:
+        for _ in range(steps):
+            self.index.settle()
+
+    @invariant()
+    def it_finds_what_is_in_force(self) -> None:
+        probes = [0, 1, 2, 3, 4, 7, FEW, FEW + 1, FEW + 2, 2 * FEW, 3 * FEW, STEP, STEP + 4, 3 * STEP, 2**64 - 1]
+        found = [digest for digest in probes if TokenDigest(digest) in self.index]
+
+        assert found == [digest for digest in probes if any(digest in held for held in self.batches.values())]
+        assert len(self.index) == sum(map(len, self.batches.values()))
+        assert {seq: set(held) for seq, held in self.index} == self.batches
+
+
+TestAnyOrder = AnyOrder.TestCase
+
+
+def test_a_batch_counts_before_it_has_settled_and_after() -> None:
+    index, held = DigestIndex(), strangers(10_000, seed=1)
+    index.add(1, held)
+    assert all(TokenDigest(digest) in index for digest in held[::97])
+
+    while index.settle():
+        pass
+
+    assert all(TokenDigest(digest) in index for digest in held)
+    assert not any(TokenDigest(digest) in index for digest in strangers(10_000, seed=2))
+
+
+def test_work_is_left_to_settle_in_small_steps() -> None:
+    index = DigestIndex()
+    index.add(1, strangers(10 * STEP, seed=1))
+
+    steps = 1
+    while index.settle():
+        steps += 1
+
+    assert steps >= 10
+    assert not index.settle()
+
+
+def test_what_nobody_settles_is_bounded() -> None:
+    index = DigestIndex()
+    for seq in range(3 * MAX_UNSETTLED):
+        index.add(seq, strangers(FEW + 1, seed=seq))
+
+        assert len(index._unsettled) <= MAX_UNSETTLED
+
+
+def test_a_batch_that_is_lifted_while_it_settles_is_gone() -> None:
+    index, held = DigestIndex(), strangers(3 * STEP, seed=1)
+    index.add(1, held)
+    index.settle()
+    index.remove(1)
+    while index.settle():
+        pass
+
+    assert not any(TokenDigest(digest) in index for digest in held)
+    assert len(index) == 0
+
+
+def test_the_filter_grows_with_what_it_holds_and_forgets_what_is_past(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(digest_index, "FIRST_CAPACITY", 1024)
+    index = DigestIndex()
+    for seq in range(1, 21):
+        index.add(seq, strangers(1000, seed=seq))
+        while index.settle():
+            assert all(TokenDigest(digest) in index for digest in strangers(1000, seed=seq)[::101])
+    grown = index._filter.capacity
+    assert grown >= 20_000
+
+    for seq in range(1, 201):
+        index.remove(seq)
+        index.add(20 + seq, strangers(1000, seed=20 + seq))
+        while index.settle():
+            pass
+
+    assert index._filter.capacity <= 2 * grown
+    assert all(TokenDigest(digest) in index for digest in strangers(1000, seed=220))
+    assert TokenDigest(strangers(1000, seed=200)[0]) not in index
+
+
+def test_a_full_filter_lets_few_strangers_pass() -> None:
+    passed = DigestFilter(1 << 14)
+    held = strangers(passed.capacity, seed=1)
+    passed.add(held)
+
+    assert all(map(passed.may_hold, held))
+    assert sum(map(passed.may_hold, strangers(100_000, seed=2))) < 100_000 / 200
