@@ -81,6 +81,12 @@ class JwksServer(TestServer):
             self.ended.set()
         raise AssertionError(request)
 
+    async def announce(self, request: web.Request) -> web.StreamResponse:
+        """Announce a long answer, and send nothing of it."""
+        response = web.StreamResponse(headers={"Content-Length": "1000000000"})
+        await response.prepare(request)
+        return await self.hang(request)
+
     async def trickle(self, request: web.Request) -> web.StreamResponse:
         """Begin a good answer, and never come to its end."""
         response = await self._begin(request)

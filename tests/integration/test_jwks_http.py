@@ -136,6 +136,12 @@ async def test_an_announced_length_beyond_the_limit_is_not_read(server: JwksServ
     assert await code_of(source(server)) is FailureCode.OVERSIZED
 
 
+async def test_nothing_is_waited_for_that_would_be_too_much(server: JwksServer) -> None:
+    server.instead[CERTS] = server.announce
+
+    assert await code_of(source(server)) is FailureCode.OVERSIZED
+
+
 async def test_a_body_of_exactly_the_limit_is_read(server: JwksServer) -> None:
     server.instead[CERTS] = answering(jwks("one").ljust(MAX_BYTES))
 

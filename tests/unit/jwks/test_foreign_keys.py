@@ -92,6 +92,23 @@ def test_a_key_that_comes_back_is_found_at_once() -> None:
     assert found(over_time.find("one"))
 
 
+def test_a_key_that_comes_while_it_is_looked_for_is_found() -> None:
+    over_time = KeysOverTime()
+    new = document("three").keys
+
+    class Overtaken:
+        """A lock that is had only after a refresh."""
+
+        def __enter__(self) -> None:
+            over_time.keys.keys = new
+
+        def __exit__(self, *_: object) -> None: ...
+
+    over_time.keys._lock = Overtaken()  # type: ignore[assignment]
+
+    assert over_time.find("three") is new["three"]
+
+
 # -- failures
 
 

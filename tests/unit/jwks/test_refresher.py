@@ -78,20 +78,34 @@ async def test_who_waits_no_longer_does_not_end_the_load_of_the_others(fetcher: 
 
 async def test_nobody_waits_for_a_refresh_that_cannot_come_in_time(fetcher: FakeFetcher) -> None:
     fetcher.answers[JWKS_URI] = JwksFailed(FailureCode.UNREACHABLE, "away")
-    async with running(fetcher, spacing=200) as refresher:
-        assert await refresher.wait_for("one", PATIENCE) is Missing.UNAVAILABLE
+    async with running(fetcher, spacing=200) as refresher, asyncio.timeout(PATIENCE):
+        assert await refresher.wait_for("one", 100) is Missing.UNAVAILABLE
         assert refresher.keys.failures == 1
 
 
-async def test_word_from_another_thread_is_heard(fetcher: FakeFetcher) -> None:
-    async with running(fetcher) as refresher:
+async def test_so_many_can_wait_and_no_more(fetcher: FakeFetcher, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("verifier_agent.jwks.refresher.MAX_WAITERS", 2)
+    fetcher.gate.clear()
+    async with running(fetcher) as refresher, asyncio.timeout(PATIENCE):
+        waiting = [asyncio.create_task(refresher.wait_for("one", 100)) for _ in range(2)]
+        await until(lambda: refresher.keys.in_flight)
+
+        assert await refresher.wait_for("one", 100) is Missing.UNAVAILABLE
+        fetcher.gate.set()
+        assert [found(await waiter).kid for waiter in waiting] == ["one", "one"]
+
+
+async def test_word_from_another_thread_wakes_the_refresher(fetcher: FakeFetcher) -> None:
+    told = asyncio.Event()
+    async with running(fetcher, lambda _: told.set()) as refresher:
         await refresher.wait_for("one", PATIENCE)
         fetcher.put(JWKS_URI, jwks("two"))
-        asking = threading.Thread(target=refresher.keys.find, args=("two", SystemClock().boot()))
+        asking = threading.Timer(0.1, refresher.keys.find, args=("two", SystemClock().boot()))
         asking.start()
-        asking.join()
 
-        assert found(await refresher.wait_for("two", PATIENCE))
+        async with asyncio.timeout(PATIENCE / 3):  # nothing else wakes the loop
+            await told.wait()
+        asking.join()
 
 
 async def test_keys_are_refreshed_by_their_period_though_nobody_asks(fetcher: FakeFetcher) -> None:

@@ -14,6 +14,7 @@ from tests.unit.jwks.foreign_issuer import (
     metadata,
 )
 from verifier_agent.jwks import Answer, FailureCode, ForeignIssuer, JwksFailed
+from verifier_agent.jwks.discovery import MAX_METADATA_BYTES
 from verifier_agent.jwks.document import MAX_BYTES
 from verifier_agent.jwks.source import METADATA_SECONDS, JwksSource
 
@@ -175,6 +176,21 @@ async def test_keys_that_have_moved_are_found_after_a_failure(discovering: JwksS
     assert loaded.document is not None
     assert set(loaded.document.keys) == {"two"}
     assert fetcher.asked[-1] == (MOVED, None)
+
+
+async def test_an_etag_is_not_sent_to_another_place(discovering: JwksSource, fetcher: FakeFetcher) -> None:
+    await discovering.load(0.0)
+    fetcher.put(OIDC_METADATA, metadata(jwks_uri=MOVED))
+    fetcher.put(MOVED, jwks("two"))
+    await discovering.load(METADATA_SECONDS)
+
+    assert fetcher.asked[-1] == (MOVED, None)
+
+
+async def test_metadata_without_end_are_not_read(discovering: JwksSource, fetcher: FakeFetcher) -> None:
+    fetcher.put(OIDC_METADATA, metadata().ljust(MAX_METADATA_BYTES + 1))
+
+    assert await code_of(discovering) is FailureCode.OVERSIZED
 
 
 @pytest.mark.parametrize("answer", [AWAY, Answer(503, {}, b""), Answer(200, {}, metadata("https://attacker.example"))])

@@ -159,6 +159,9 @@ def test_when_too_many_kids_wait_a_further_one_profits_from_the_same_refresh() -
 
 def test_of_too_many_names_the_oldest_goes() -> None:
     names = ExpiringNames(2)
+    for name in ("one", "two", "two"):
+        names.add(name, 10.0)
+    assert names.holds("one", 0.0)
     for name in ("one", "two", "one", "three"):
         names.add(name, 10.0)
 
