@@ -227,7 +227,7 @@ async def test_known_keys_are_found_while_the_issuer_hangs() -> None:
     "odd", [{"kty": "AKP", "alg": "ML-DSA-65", "pub": "AAAA"}, None, {"kty": "RSA"}, jwk("x", x=1)]
 )
 def test_one_odd_key_does_not_spoil_the_set(odd: object) -> None:
-    """joserfc 104, authlib 913, go-jose 276, aws-jwt-verify: one key of a new kind cut the whole issuer off."""
+    """joserfc 104, authlib 913, go-jose 276: one key of a new kind cut the whole issuer off."""
     assert set(document(odd, "one").keys) == {"one"}
 
 
