@@ -4,11 +4,9 @@ import random
 import tempfile
 import time
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
-
-import msgspec
 
 from events import (
     Baseline,
@@ -29,15 +27,17 @@ from events import (
     pack,
 )
 from events.digests import BATCH_LIMIT, TokenDigest, pack_digests
+from events.log import EventLog
 from issuer.keys.generation import Jwk, generate, public
 from issuer.keys.key_service import SigningKey
-from verifier_agent import Agent, AgentSettings
+from verifier_agent import Agent, AgentSettings, VerificationPolicy
 
 ISSUER: Final = "https://issuer.example"
 AUDIENCE: Final = "orders"
 SCOPE: Final = "orders:read"
 ALGORITHMS: Final = ("RS256", "ES256", "EdDSA")
 TOKEN_LIFE: Final = 3600
+CACHE_SIZE: Final = VerificationPolicy().cache_size
 
 
 class MeasuredIssuer:
@@ -47,6 +47,8 @@ class MeasuredIssuer:
         alg: of the tokens.
         jwk: the public token key.
         now: seconds since the epoch, when it was made.
+        trust: what agents pin.
+        opening: the first events: keys, an empty list of revocations, a heartbeat.
         tokens: to be verified, each of a user of its own, in no order.
     """
 
@@ -57,7 +59,7 @@ class MeasuredIssuer:
         self.now = time.time()
         self._key = SigningKey(key)
         self._signer = EventSigner(ISSUER, EventKey(event_key))
-        self._trust = IssuerTrust(issuer=ISSUER, event_keys=(public(event_key),))
+        self.trust = IssuerTrust(issuer=ISSUER, event_keys=(public(event_key),))
         self._minted = 0
         self._next = {Stream.KEYS: 1, Stream.REVOCATIONS: 1, Stream.HEARTBEATS: 1}
         published = PublishedKey(kid=self.jwk["kid"], alg=alg, state=KeyState.ACTIVE, jwk=self.jwk)
@@ -121,21 +123,31 @@ class MeasuredIssuer:
         """When revocations may be forgotten, seconds since the epoch."""
         return self.now + 2 * TOKEN_LIFE
 
-    def agent(self, *, cache_size: int | None = None) -> Agent:
+    def agent(self, *, cache_size: int = CACHE_SIZE) -> Agent:
         """An agent that has heard the key, no revocation, and a heartbeat; it runs on no log."""
-        with tempfile.TemporaryDirectory(prefix="tocsin-bench-") as folder:
-            trust = Path(folder) / "trust.json"
-            self._trust.save(trust)
-            settings = AgentSettings(log="memory:", trust=trust, audience=AUDIENCE, max_staleness=TOKEN_LIFE)
-            if cache_size is not None:
-                settings = msgspec.structs.replace(settings, cache_size=cache_size)
-            agent = Agent(settings)
+        agent = self.deaf_agent("memory:", cache_size=cache_size)
         hear(agent, *self.opening)
         return agent
 
+    def deaf_agent(
+        self,
+        log: str,
+        *,
+        cache_size: int = CACHE_SIZE,
+        open_event_log: Callable[[], EventLog] | None = None,
+    ) -> Agent:
+        """An agent that trusts this issuer, and has heard nothing yet."""
+        with tempfile.TemporaryDirectory(prefix="tocsin-bench-") as folder:
+            trust = Path(folder) / "trust.json"
+            self.trust.save(trust)
+            settings = AgentSettings(
+                log=log, trust=trust, audience=AUDIENCE, max_staleness=TOKEN_LIFE, cache_size=cache_size
+            )
+            return Agent(settings, open_event_log=open_event_log)
+
 
 def hear(agent: Agent, *events: SignedEvent) -> None:
-    """Let an agent's verifier apply events.
+    """Let an agent's verifier apply events, as its follower does.
 
     Raises:
         RuntimeError: one took no effect.
@@ -144,6 +156,8 @@ def hear(agent: Agent, *events: SignedEvent) -> None:
         outcome = agent.verifier.apply(event.stream, event.text, received=time.monotonic())
         if outcome != "applied":
             raise RuntimeError(f"an event was {outcome}")
+        while agent.verifier.settle():
+            pass
 
 
 def digest_batches(count: int, seed: int = 1) -> Iterator[bytes]:

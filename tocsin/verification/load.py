@@ -1,12 +1,12 @@
 """What many revocations add to the cost of verifying a token that none of them hits."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
 
 from events import Revoke, Selector, pack
-from tocsin.verification.issuer import MeasuredIssuer, digest_batches, hear
+from tocsin.verification.issuer import CACHE_SIZE, MeasuredIssuer, digest_batches, hear
 from tocsin.verification.measurement import anew, chunked
 from tocsin.verification.stopwatch import Contender, Timing, Verify, race
 from verifier_agent import Agent
@@ -75,16 +75,16 @@ def revoke_subjects(issuer: MeasuredIssuer, count: int, *agents: Agent) -> None:
 
 
 def _agent(issuer: MeasuredIssuer, name: str) -> Agent:
-    agent = issuer.agent(cache_size=0 if name.startswith("cold") else None)
+    agent = issuer.agent(cache_size=0 if name.startswith("cold") else CACHE_SIZE)
     for token in issuer.tokens:
         agent.verify(token)
     return agent
 
 
-def _preparing(issuer: MeasuredIssuer, name: str, agent: Agent) -> Callable[[], tuple[Verify, list[str]]]:
+def _preparing(issuer: MeasuredIssuer, name: str, agent: Agent) -> Callable[[], tuple[Verify, Sequence[str]]]:
     chunks = chunked(issuer.tokens)
 
-    def cold() -> tuple[Verify, list[str]]:
+    def cold() -> tuple[Verify, Sequence[str]]:
         return agent.verify, next(chunks)
 
     def moved() -> tuple[Verify, list[str]]:

@@ -3,9 +3,9 @@
 import itertools
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import SimpleNamespace
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -16,6 +16,8 @@ from verifier_agent import Agent, Claims, TokenRejected
 
 AT_ONCE: Final = 100
 """Tokens in one timed loop; new texts of so many fit the processor's cache, as the one a server has just read does."""
+
+T = TypeVar("T")
 
 WHAT: Final = {
     "signature": "cryptography, the signature alone",
@@ -185,6 +187,6 @@ def anew(tokens: Sequence[str]) -> list[str]:
     return [token.encode().decode() for token in tokens]
 
 
-def chunked(tokens: list[str]) -> "itertools.cycle[list[str]]":
-    """``AT_ONCE`` tokens at a time, for ever."""
-    return itertools.cycle(tokens[start : start + AT_ONCE] for start in range(0, len(tokens), AT_ONCE))
+def chunked(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    """``AT_ONCE`` at a time, for ever."""
+    return itertools.cycle([items[start : start + AT_ONCE] for start in range(0, len(items), AT_ONCE)])

@@ -4,7 +4,7 @@ import base64
 import importlib
 import importlib.metadata
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -131,7 +131,7 @@ class BareSignature:
         self._parts = {token: _parts(token, jwk["alg"]) for token in tokens}
         self._verify = _signature_check(jwk)
 
-    def calls(self, tokens: list[str]) -> tuple[Callable[[Any], object], list[Any]]:
+    def calls(self, tokens: Sequence[str]) -> tuple[Callable[[Any], object], list[Any]]:
         """What to call, and with what for each of these tokens."""
         return self._verify, [self._parts[token] for token in tokens]
 

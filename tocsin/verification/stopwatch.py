@@ -14,7 +14,7 @@ SLICE_SECONDS: Final = 0.02
 STRETCHES: Final = 3
 
 Verify = Callable[..., object]
-Loop = Callable[[Verify, Sequence[str]], None]
+Loop = Callable[[Verify, Sequence[Any]], None]
 
 
 class Timing(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,7 +29,7 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
     stretches: tuple[float, ...]
 
 
-def each(verify: Verify, tokens: Sequence[str]) -> None:
+def each(verify: Verify, tokens: Sequence[Any]) -> None:
     """The loop that is timed: the call and nothing else."""
     for token in tokens:
         verify(token)
@@ -46,7 +46,7 @@ class Contender:
     """
 
     name: str
-    prepare: Callable[[], tuple[Verify, Sequence[str]]]
+    prepare: Callable[[], tuple[Verify, Sequence[Any]]]
     loop: Loop = each
 
 
