@@ -46,11 +46,12 @@ class DigestIndex:
         return self._count
 
     def __contains__(self, digest: TokenDigest) -> bool:
-        if digest in self._few:
+        return self.holds(digest)
+
+    def holds(self, digest: TokenDigest) -> bool:
+        """Whether the digest is revoked; the same as ``in``, which is slower to call."""
+        if digest in self._few or (self._unsettled and any(_holds(batch, digest) for batch in self._unsettled)):
             return True
-        for batch in self._unsettled:
-            if _holds(batch, digest):
-                return True
         return self._filter.may_hold(digest) and any(_holds(batch, digest) for batch in self._settled)
 
     def __iter__(self) -> Iterator[tuple[int, "array[int]"]]:

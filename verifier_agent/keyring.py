@@ -11,21 +11,26 @@ from typing import Any, Final
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
 from events import KeySet, KeyState, PublishedKey
 
-VerifySignature = Callable[[bytes, bytes], None]
-"""(signature, signing input); raises ``InvalidSignature`` or ``ValueError``."""
+VerifySignature = Callable[[bytes, bytes, bytes], None]
+"""(signature, signing input, SHA-256 of the signing input); raises ``InvalidSignature`` or ``ValueError``.
+
+The hash is taken once, for the signature and for the digest by which one token is revoked.
+"""
 
 MIN_RSA_BITS: Final = 2048
 _P256_BYTES: Final = 32
+_SHA256: Final = Prehashed(hashes.SHA256())
 
 
 def _es256(key: Any) -> VerifySignature:
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         raise ValueError("ES256 needs a public key on P-256")
-    algorithm = ec.ECDSA(hashes.SHA256())
-    return lambda signature, signing_input: key.verify(_in_der(signature), signing_input, algorithm)
+    algorithm = ec.ECDSA(_SHA256)
+    return lambda signature, _, sha256: key.verify(_in_der(signature), sha256, algorithm)
 
 
 def _in_der(signature: bytes) -> bytes:
@@ -45,14 +50,14 @@ def _in_der(signature: bytes) -> bytes:
 def _rs256(key: Any) -> VerifySignature:
     if not isinstance(key, rsa.RSAPublicKey) or key.key_size < MIN_RSA_BITS:
         raise ValueError(f"RS256 needs a public RSA key of {MIN_RSA_BITS} bits or more")
-    scheme, algorithm = padding.PKCS1v15(), hashes.SHA256()
-    return lambda signature, signing_input: key.verify(signature, signing_input, scheme, algorithm)
+    scheme = padding.PKCS1v15()
+    return lambda signature, _, sha256: key.verify(signature, sha256, scheme, _SHA256)
 
 
 def _eddsa(key: Any) -> VerifySignature:
     if not isinstance(key, ed25519.Ed25519PublicKey):
         raise ValueError("EdDSA needs a public Ed25519 key")
-    return key.verify
+    return lambda signature, signing_input, _: key.verify(signature, signing_input)
 
 
 ALGORITHMS: Final[dict[str, Callable[[Any], VerifySignature]]] = {"ES256": _es256, "RS256": _rs256, "EdDSA": _eddsa}

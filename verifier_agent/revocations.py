@@ -12,7 +12,7 @@ from operator import itemgetter
 import msgspec
 
 from events import Lift, Revoke, RevokeDigests
-from events.digests import jti_digest, repack_digests, token_digest, unpack_digests
+from events.digests import TokenDigest, jti_digest, repack_digests, unpack_digests
 from verifier_agent.claims import Claims
 from verifier_agent.digest_index import DigestIndex
 from verifier_agent.selector_index import SelectorIndex, SelectorRevocation
@@ -74,16 +74,22 @@ class RevocationIndex:
         """Do about a millisecond of what a mass revocation has left to do; whether there may be more."""
         return self._digests.settle()
 
-    def find(self, token: str, claims: Claims) -> str | None:
-        """What revokes a token with these claims, in words for the operator's log, or ``None``."""
-        if self._digests and self._is_listed(token, claims.jti):
+    def find(self, claims: Claims, digest: TokenDigest) -> str | None:
+        """What revokes a token, in words for the operator's log, or ``None``.
+
+        Args:
+            claims: of the token.
+            digest: of its signing input.
+        """
+        if self._digest_expiry and self._is_listed(digest, claims.jti):
             return "by the digest of the token or of its jti"
         index = self._selectors.get(claims.iss)
         hit = None if index is None else index.find(claims.raw, claims.iat)
         return None if hit is None else f"by a selector on {sorted(hit.record.selector.claims) or 'everything'}"
 
-    def _is_listed(self, token: str, jti: str | None) -> bool:
-        return token_digest(token) in self._digests or (jti is not None and jti_digest(jti) in self._digests)
+    def _is_listed(self, digest: TokenDigest, jti: str | None) -> bool:
+        holds = self._digests.holds
+        return holds(digest) or (jti is not None and holds(jti_digest(jti)))
 
     @property
     def selectors(self) -> int:

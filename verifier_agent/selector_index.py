@@ -1,6 +1,6 @@
 """Which selector revocations hit a token, found by one probe for each member of an indexed claim."""
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Any, Final
@@ -99,16 +99,20 @@ class SelectorIndex:
         falls back to time. *Issued before t*: ``iat <= t``, where ``t`` beyond the event's own time counts as that
         time.
         """
-        rsq = _usable(claims.get("rsq")) if self._own else None
         for name, buckets in self._probes:
             value = claims.get(name)
-            if value is None:
-                continue
-            for key in _keys(name, value):
-                bucket = buckets.get(key)
-                if bucket is not None and (hit := bucket.first_hit(claims, rsq, iat)):
+            if value.__class__ is str and name != "scope":  # as nearly all are
+                bucket = buckets.get(value)
+                if bucket is not None and (hit := self._hit(bucket, claims, iat)):
                     return hit
-        return self._everything.first_hit(claims, rsq, iat)
+            elif value is not None:
+                for bucket in map(buckets.get, map(_key, members_of(name, value))):
+                    if bucket is not None and (hit := self._hit(bucket, claims, iat)):
+                        return hit
+        return self._hit(self._everything, claims, iat) if self._everything else None
+
+    def _hit(self, bucket: "_Bucket", claims: Mapping[str, Any], iat: float | None) -> SelectorRevocation | None:
+        return bucket.first_hit(claims, _usable(claims.get("rsq")) if self._own else None, iat)
 
     def _probed(self, claims: Mapping[str, ClaimValue]) -> str | None:
         """The claim by which a selector will be found: the one that has the fewest others to be tried with it."""
@@ -166,12 +170,6 @@ _NOTHING: Final = _Bucket()
 
 def _usable(rsq: object) -> int | None:
     return rsq if isinstance(rsq, int) and not isinstance(rsq, bool) and 0 <= rsq <= MAX_SEQ else None
-
-
-def _keys(name: str, value: object) -> Iterable[Hashable]:
-    if value.__class__ is str and name != "scope":
-        return (value,)  # as nearly all are
-    return map(_key, members_of(name, value))
 
 
 def _key(value: object) -> Hashable:

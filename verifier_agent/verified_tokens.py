@@ -8,6 +8,7 @@ import threading
 
 import msgspec
 
+from events.digests import TokenDigest
 from verifier_agent.claims import Claims
 from verifier_agent.keyring import VerifyingKey, VerifySignature
 
@@ -18,6 +19,7 @@ class VerifiedToken(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         claims: its claims.
         key: that signed it.
+        digest: of its signing input.
         audiences: its ``aud``, and ``None`` for a caller who does not ask.
         starts: seconds since the epoch before which it is not valid, skew included.
         ends: seconds since the epoch from which it is not valid any more, skew included.
@@ -25,6 +27,7 @@ class VerifiedToken(msgspec.Struct, frozen=True, gc=False):
 
     claims: Claims
     key: VerifyingKey
+    digest: TokenDigest
     audiences: tuple[str | None, ...]
     starts: float
     ends: float

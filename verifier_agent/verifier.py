@@ -2,11 +2,13 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import Final
 
 from cryptography.exceptions import InvalidSignature
 
 from events import EventOpener, EventRefused, IssuerTrust, RefusalCode, Stream, UnverifiedEvent
+from events.digests import digest_of
 from verifier_agent.claims import Claims, decode_claims
 from verifier_agent.errors import RejectionCode, TokenRejected, UnavailableCode, VerificationUnavailable
 from verifier_agent.issuer_state import IssuerState, Outcome
@@ -133,7 +135,7 @@ class Verifier:
         if known is None:
             known = self._recall(token) or self._verify_signature(token)  # 1 to 5
             self._check_claims(known, now, audience)  # 6
-            self._check_revoked(token, known.claims)  # 7
+            self._check_revoked(token, known)  # 7
             self.verified.add(token, known, judged)
         else:
             self._check_claims(known, now, audience)  # 6
@@ -185,15 +187,16 @@ class Verifier:
             header = parse_header(unverified.header)  # 1
             key = self._key(header.kid)  # 4
             _check_header(header, key)  # 2, 3
+        hashed = sha256(unverified.signing_input).digest()
         try:
-            key.verify(unverified.signature, unverified.signing_input)  # 5
+            key.verify(unverified.signature, unverified.signing_input, hashed)  # 5
         except (InvalidSignature, ValueError) as error:
             raise TokenRejected(RejectionCode.BAD_SIGNATURE, "not signed by the key it names") from error
         if seen is None and len(headers) < MAX_HEADERS:
             headers[unverified.header] = key
         claims, skew = decode_claims(unverified.payload), self.policy.skew
         starts = max(claims.nbf or 0.0, claims.iat or 0.0)
-        return VerifiedToken(claims, key, (*claims.aud, None), starts - skew, claims.exp + skew)
+        return VerifiedToken(claims, key, digest_of(hashed), (*claims.aud, None), starts - skew, claims.exp + skew)
 
     def _key(self, kid: str) -> VerifyingKey:
         if self.state.keys.is_revoked(kid):
@@ -220,9 +223,9 @@ class Verifier:
         if now < known.starts:
             raise TokenRejected(RejectionCode.NOT_YET_VALID, "its nbf or iat lies ahead")
 
-    def _check_revoked(self, token: str, claims: Claims) -> None:
+    def _check_revoked(self, token: str, known: VerifiedToken) -> None:
         """Step 7: by digest or selector; by key, in step 4."""
-        by = self.state.revocations.find(token, claims)
+        by = self.state.revocations.find(known.claims, known.digest)
         if by is not None:
             self.verified.discard(token)
             raise TokenRejected(RejectionCode.REVOKED, by)

@@ -82,6 +82,8 @@ class OwnAgent:
                     for event in events:
                         self.verifier.apply(stream, event.text, received=received)
                         await asyncio.sleep(0)  # it takes long enough for others to have their turn
+                        while self.verifier.settle():
+                            await asyncio.sleep(0)
                     if sequence.contiguous() == before:
                         if self._refused_after.get(stream) != before:
                             log.error("outbox_event_refused", extra={"stream": str(stream), "after": before})
