@@ -2,6 +2,7 @@
 
 import gc
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,10 +16,20 @@ def resident() -> int:
         OSError: this system has no ``/proc``.
     """
     gc.collect()
-    for line in Path("/proc/self/status").read_text().splitlines():
+    return resident_of(os.getpid())
+
+
+def resident_of(process: int) -> int:
+    """Of another process.
+
+    Raises:
+        OSError: there is no such process, or this system has no ``/proc``.
+    """
+    status = Path(f"/proc/{process}/status")
+    for line in status.read_text().splitlines():
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) * 1024
-    raise OSError("/proc/self/status does not say VmRSS")
+    raise OSError(f"{status} does not say VmRSS")
 
 
 def in_fresh_process(module: str, *arguments: str) -> Any:
