@@ -208,7 +208,7 @@ class EventOpener:
         try:
             claims = msgspec.json.decode(payload, type=_Claims)
             names = msgspec.json.decode(payload, type=dict[str, msgspec.Raw])
-        except (msgspec.MsgspecError, RecursionError) as error:
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             raise EventRefused(RefusalCode.MALFORMED, f"its claims are not those of an event: {error}") from error
         for name in _FORBIDDEN_CLAIMS:
             if name in names:

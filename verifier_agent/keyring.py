@@ -23,6 +23,11 @@ The hash is taken once, for the signature and for the digest by which one token 
 
 MIN_RSA_BITS: Final = 2048
 _P256_BYTES: Final = 32
+_ED25519_P: Final = 2**255 - 19
+_ORDER_8: Final = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
+_SMALL_ORDER: Final = frozenset({0, 1, _ED25519_P - 1, _ED25519_P, _ED25519_P + 1, _ORDER_8, _ED25519_P - _ORDER_8})
+"""The y of every point of order 1, 2, 4 or 8 on Ed25519, also where it is spelled without being reduced (RFC 8032
+section 5.1.3; Chalkias, Garillot and Nikolaenko, "Taming the many EdDSAs", 2020)."""
 _SHA256: Final = Prehashed(hashes.SHA256())
 
 
@@ -57,6 +62,8 @@ def _rs256(key: Any) -> VerifySignature:
 def _eddsa(key: Any) -> VerifySignature:
     if not isinstance(key, ed25519.Ed25519PublicKey):
         raise ValueError("EdDSA needs a public Ed25519 key")
+    if int.from_bytes(key.public_bytes_raw(), "little") % 2**255 in _SMALL_ORDER:
+        raise ValueError("EdDSA needs a key of large order: under this one anybody can sign")
     return lambda signature, signing_input, _: key.verify(signature, signing_input)
 
 

@@ -101,6 +101,18 @@ def test_eddsa_point_of_small_order(edwards: IssuerSimulator, point: str) -> Non
         assert listener.rejection(forged) is RejectionCode.BAD_SIGNATURE
 
 
+@pytest.mark.parametrize("text", ED25519_SMALL_ORDER)
+def test_eddsa_key_of_small_order(edwards: IssuerSimulator, text: str) -> None:
+    """Under a key of order 1 a signature of all zeros but one is good for every message."""
+    point = bytes.fromhex(text)
+    jwk = {"kty": "OKP", "crv": "Ed25519", "x": b64(point), "kid": "odd", "alg": "EdDSA"}
+    edwards.keys["odd"] = PublishedKey(kid="odd", alg="EdDSA", state=KeyState.ACTIVE, jwk=jwk)
+    edwards.publish_keys()
+    forged = signed_with(edwards.token(header={"kid": "odd"}), point + bytes(32))
+
+    assert Listener.caught_up(edwards).rejection(forged) is RejectionCode.UNKNOWN_KEY
+
+
 @pytest.mark.parametrize("alg", ["ES256", "RS256", "EdDSA"])
 @pytest.mark.parametrize("fill", [0, 1, 0x7F, 0x80, 0xFF])
 def test_signature_of_one_repeated_byte(alg: str, fill: int) -> None:
