@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from msgspec import UNSET
 
 from events import (
     Baseline,
@@ -37,7 +38,7 @@ from events.digests import pack_digests
 from events.log import EventLog
 from events.streams import SEQUENCED
 from verifier_agent import Claims, Outcome, RejectionCode, TokenRejected, VerificationPolicy, Verifier
-from verifier_agent.verifier import UNSET
+from verifier_agent.policy import Audience
 
 ISSUER: Final = "https://issuer.example"
 AUDIENCE: Final = "orders"
@@ -289,11 +290,11 @@ class Listener:
         """What became of an event as it stands in a log."""
         return self.verifier.apply(stream, text, received=self.clock.boot())
 
-    def verify(self, token: str, *, audience: str | None = UNSET, scope: str | None = None) -> Claims:
+    def verify(self, token: str, *, audience: Audience = UNSET, scope: str | None = None) -> Claims:
         """As ``Verifier.verify``, at this moment."""
         return self.verifier.verify(token, now=self.clock.now(), boot=self.clock.boot(), audience=audience, scope=scope)
 
-    def rejection(self, token: str, *, audience: str | None = UNSET, scope: str | None = None) -> RejectionCode | None:
+    def rejection(self, token: str, *, audience: Audience = UNSET, scope: str | None = None) -> RejectionCode | None:
         """Why the token is rejected; ``None`` when it is accepted."""
         try:
             self.verify(token, audience=audience, scope=scope)

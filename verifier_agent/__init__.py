@@ -8,6 +8,7 @@ from verifier_agent.agent import Agent, AgentReport
 from verifier_agent.claims import Claims
 from verifier_agent.configuration import Seconds, Secret, Sources, parse_seconds
 from verifier_agent.errors import (
+    KeyPending,
     RejectionCode,
     SettingInvalid,
     SnapshotInvalid,
@@ -16,6 +17,7 @@ from verifier_agent.errors import (
     VerificationUnavailable,
 )
 from verifier_agent.issuer_state import Outcome
+from verifier_agent.jwks import ForeignIssuer
 from verifier_agent.policy import OnStale, VerificationPolicy
 from verifier_agent.settings import AgentSettings
 from verifier_agent.verifier import Verifier
@@ -25,7 +27,9 @@ __all__ = [
     "AgentReport",
     "AgentSettings",
     "Claims",
+    "ForeignIssuer",
     "IssuerTrust",
+    "KeyPending",
     "OnStale",
     "Outcome",
     "RejectionCode",

@@ -8,21 +8,66 @@ import asyncio
 import logging
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 import msgspec
+from msgspec import UNSET
 
 from events import IssuerTrust
 from events.errors import LogMisconfigured
 from events.log import EventLog, open_log
+from verifier_agent.claims import Claims
 from verifier_agent.clocks import Clock, SystemClock
-from verifier_agent.errors import SettingInvalid
+from verifier_agent.errors import KeyPending, SettingInvalid
 from verifier_agent.follower import LogFollower
 from verifier_agent.hot_path import Verify, hot_path
+from verifier_agent.jwks import ForeignKeys, JwksFetcher, JwksRefresher
+from verifier_agent.policy import Audience
 from verifier_agent.settings import AgentSettings
 from verifier_agent.verifier import Verifier
 
 log = logging.getLogger(__name__)
+
+KEY_SECONDS: Final = 2.0
+"""How long ``verify_or_wait`` waits for a foreign issuer's key unless told otherwise."""
+
+
+class ForeignReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What an agent knows of one foreign issuer.
+
+    Attributes:
+        keys: ``kid`` of those that verify.
+        skipped: keys of its document that cannot be used, and why.
+        usable: whether the keys count still.
+        refreshes: documents read.
+        failures: attempts that brought none.
+        last_error: of the newest attempt; ``None`` when it was good.
+        negative_hits: how often a key known to be absent was asked for.
+        refused_by_cool_down: how often a caller who had named absent keys was put off.
+    """
+
+    keys: list[str]
+    skipped: dict[str, str]
+    usable: bool
+    refreshes: int
+    failures: int
+    last_error: str | None
+    negative_hits: int
+    refused_by_cool_down: int
+
+    @classmethod
+    def of(cls, keys: ForeignKeys, boot: float) -> "ForeignReport":
+        """At this moment of the boot-time clock, in seconds."""
+        return cls(
+            keys=sorted(keys.keys),
+            skipped=dict(keys.skipped),
+            usable=boot < keys.usable_until,
+            refreshes=keys.refreshes,
+            failures=keys.failures,
+            last_error=None if keys.last_error is None else str(keys.last_error),
+            negative_hits=keys.negative_hits,
+            refused_by_cool_down=keys.refused_by_cool_down,
+        )
 
 
 class AgentReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +88,7 @@ class AgentReport(msgspec.Struct, frozen=True, kw_only=True):
         digests: single-token revocations in force.
         refused: events refused, by code.
         log_failures: how often the log could not be read.
+        foreign: what is known of each foreign issuer.
     """
 
     issuer: str
@@ -59,6 +105,7 @@ class AgentReport(msgspec.Struct, frozen=True, kw_only=True):
     digests: int
     refused: dict[str, int]
     log_failures: int
+    foreign: dict[str, ForeignReport]
 
 
 class Agent:
@@ -68,6 +115,7 @@ class Agent:
         verifier: what is known, and the rules.
         verify: ``agent.verify(token, audience=…, scope=…)`` gives the claims of a good token, from memory, without
             waiting for anything, from any thread; its arguments and errors are those of ``Verifier.verify``.
+        foreign: what keeps the keys of each foreign issuer up to date.
     """
 
     def __init__(
@@ -76,6 +124,7 @@ class Agent:
         *,
         open_event_log: Callable[[], EventLog] | None = None,
         clock: Clock | None = None,
+        jwks_fetcher: JwksFetcher | None = None,
     ) -> None:
         """Read the trust file; nothing is connected yet.
 
@@ -83,13 +132,18 @@ class Agent:
             settings: what to follow and how to judge.
             open_event_log: makes the log to follow; by default the one that ``settings.log`` names.
             clock: the machine's by default.
+            jwks_fetcher: asks foreign issuers for their keys; over HTTP by default, for which aiohttp is needed.
 
         Raises:
-            SettingInvalid: the trust file cannot be used, or there is no log of that name.
+            SettingInvalid: the trust file cannot be used, there is no log of that name, or our own issuer is among the
+                foreign ones.
         """
         try:
             trust = IssuerTrust.load(settings.trust)
-            self.verifier = Verifier(trust, settings.policy())
+            foreign = [ForeignKeys(issuer) for issuer in settings.foreign_issuers]
+            self.verifier = Verifier(trust, settings.policy(), foreign)
+        except SettingInvalid:
+            raise
         except (OSError, ValueError) as error:
             raise SettingInvalid(f"setting 'trust': {error}") from error
         if open_event_log is None:
@@ -98,7 +152,14 @@ class Agent:
         self._clock = clock or SystemClock()
         self.verify: Verify = hot_path(self.verifier, self._clock)
         self._follower = LogFollower(self.verifier, open_event_log, self._clock, self._on_applied)
+        self.foreign = {
+            keys.issuer.issuer: JwksRefresher(
+                keys, jwks_fetcher or _http_fetcher(), self._clock, lambda _: self.verifier.verified.turn()
+            )
+            for keys in foreign
+        }
         self._task: asyncio.Task[None] | None = None
+        self._refreshing: list[asyncio.Task[None]] = []
         self._changed = asyncio.Event()
 
     async def __aenter__(self) -> Self:
@@ -107,6 +168,9 @@ class Agent:
         Past that the agent is there all the same: it says ``VerificationUnavailable`` until it knows enough.
         """
         self._task = asyncio.create_task(self._follower.run(), name="tocsin-agent")
+        self._refreshing = [
+            asyncio.create_task(refresher.run(), name="tocsin-foreign-keys") for refresher in self.foreign.values()
+        ]
         try:
             ready = await self.ready(self._settings.start_timeout)
         except BaseException:  # cancelled: nobody will call __aexit__
@@ -121,6 +185,35 @@ class Agent:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._stop()
+
+    async def verify_or_wait(
+        self,
+        token: str,
+        *,
+        audience: Audience = UNSET,
+        scope: str | None = None,
+        caller: str | None = None,
+        timeout: float = KEY_SECONDS,
+    ) -> Claims:
+        """As ``verify``, but for a foreign issuer's key that may be new it waits until it has been asked for.
+
+        Args:
+            token: see ``Verifier.verify``, as for the other arguments.
+            audience: see there.
+            scope: see there.
+            caller: see there.
+            timeout: seconds to wait at most; after them ``KeyPending`` is raised.
+
+        Raises:
+            TokenRejected: the token is no good; ``code`` says why.
+            VerificationUnavailable: nothing can be said.
+            ValueError: neither the call nor the settings name an audience.
+        """
+        try:
+            return self.verify(token, audience=audience, scope=scope, caller=caller)
+        except KeyPending as pending:
+            await self.foreign[pending.issuer].wait_for(pending.kid, timeout, caller)
+        return self.verify(token, audience=audience, scope=scope, caller=caller)
 
     def freshness(self) -> float | None:
         """Seconds since everything was known; ``None`` when it never was."""
@@ -168,13 +261,16 @@ class Agent:
             digests=state.revocations.digests,
             refused={str(code): count for code, count in self.verifier.refused.items()},
             log_failures=self._follower.failures,
+            foreign={issuer: ForeignReport.of(refresher.keys, boot) for issuer, refresher in self.foreign.items()},
         )
 
     async def _stop(self) -> None:
-        task, self._task = self._task, None
-        if task is not None:
+        tasks = [task for task in (self._task, *self._refreshing) if task is not None]
+        self._task, self._refreshing = None, []
+        for task in tasks:
             task.cancel()
-            await asyncio.wait([task])
+        if tasks:
+            await asyncio.wait(tasks)
 
     def _on_applied(self) -> None:
         self._changed.set()
@@ -188,3 +284,11 @@ def _opening(url: str) -> Callable[[], EventLog]:
     except LogMisconfigured as error:
         raise SettingInvalid(f"setting 'log': {error}") from error
     return lambda: open_log(url)
+
+
+def _http_fetcher() -> JwksFetcher:
+    try:
+        from verifier_agent.jwks.http_fetcher import HttpFetcher
+    except ImportError as error:
+        raise SettingInvalid("setting 'foreign_issuers' needs aiohttp: install tocsin[sidecar]") from error
+    return HttpFetcher()

@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeVar, get_args
+from typing import Annotated, Any, Final, TypeVar, get_args, get_origin
 
 import msgspec
 
@@ -141,6 +141,8 @@ class Sources:
         from_text = source.startswith(PREFIX)
         if from_text and _is_list(field.type):
             value = [part.strip() for part in str(value).split(",") if part.strip()]
+        if (kind := _table_kind(field.type)) is not None:
+            return read_tables(kind, value, f"setting {field.name!r} from {source}", self.path)
         try:
             if field.type == Seconds:
                 return parse_seconds(value)
@@ -148,6 +150,35 @@ class Sources:
         except (msgspec.ValidationError, ValueError) as error:
             shown = "" if _is_secret(field.type) else f" {value!r}"
             raise SettingInvalid(f"setting {field.name!r} from {source}:{shown}: {error}") from error
+
+
+def read_tables(kind: type[SettingsT], tables: Any, what: str, path: Path | None = None) -> tuple[SettingsT, ...]:
+    """Settings that stand in an array of tables (``[[name]]`` in TOML).
+
+    Args:
+        kind: what each table is.
+        tables: as the file gave them.
+        what: names them in messages.
+        path: the file, for messages.
+
+    Raises:
+        SettingInvalid: it is no such array, or a table has a wrong value or an unknown name.
+    """
+    if not isinstance(tables, list | tuple) or not all(isinstance(table, Mapping) for table in tables):
+        raise SettingInvalid(f"{what} must be an array of tables in a configuration file, such as [[foreign_issuers]]")
+    sources = [Sources({}, table, path) for table in tables]
+    for each in sources:
+        each.check_names({field.name for field in msgspec.structs.fields(kind)})
+    return tuple(each.read(kind) for each in sources)
+
+
+def _table_kind(kind: Any) -> type[msgspec.Struct] | None:
+    """The kind of table that an array of them holds; ``None`` for any other setting."""
+    arguments = get_args(kind)
+    of_structs = (
+        get_origin(kind) is tuple and isinstance(arguments[0], type) and issubclass(arguments[0], msgspec.Struct)
+    )
+    return arguments[0] if of_structs else None
 
 
 def _is_secret(kind: Any) -> bool:

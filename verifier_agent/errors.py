@@ -65,6 +65,7 @@ class UnavailableCode(StrEnum):
     """Why nothing can be said about any token."""
 
     NO_KEYS = "no_keys"
+    KEY_PENDING = "key_pending"
     STALE = "stale"
 
 
@@ -82,6 +83,20 @@ class VerificationUnavailable(Exception):
         super().__init__(f"{code}: {detail}")
         self.code = code
         self.detail = detail
+
+
+class KeyPending(VerificationUnavailable):
+    """The token names a key of a foreign issuer that is not known, and may be new. See ``Agent.verify_or_wait``.
+
+    Attributes:
+        issuer: whose key it would be.
+        kid: its name.
+    """
+
+    def __init__(self, issuer: str, kid: str) -> None:
+        super().__init__(UnavailableCode.KEY_PENDING, f"{issuer!r} may have a new key {kid[:64]!r}")
+        self.issuer = issuer
+        self.kid = kid
 
 
 class SettingInvalid(ValueError):

@@ -5,9 +5,12 @@ It accepts what ``Verifier.verify`` would accept, and rejects nothing: whatever 
 
 from typing import Final, Protocol
 
+from msgspec import UNSET
+
 from verifier_agent.claims import Claims
 from verifier_agent.clocks import Clock
-from verifier_agent.verifier import UNSET, Verifier
+from verifier_agent.policy import Audience
+from verifier_agent.verifier import Verifier
 
 MAX_SCOPES: Final = 256
 """Texts of required scopes whose words are remembered; a service has a few."""
@@ -16,7 +19,9 @@ MAX_SCOPES: Final = 256
 class Verify(Protocol):
     """``Agent.verify``."""
 
-    def __call__(self, token: str, /, *, audience: str | None = UNSET, scope: str | None = None) -> Claims:
+    def __call__(
+        self, token: str, /, *, audience: Audience = UNSET, scope: str | None = None, caller: str | None = None
+    ) -> Claims:
         """See ``Agent.verify``."""
 
 
@@ -40,11 +45,10 @@ def hot_path(verifier: Verifier, clock: Clock) -> Verify:
     keyword-only, though callers pass them so: Python fills in defaults of the others several times as slowly.
     """
     verified, time = verifier.verified, clock.now
-    default_audience = UNSET if verifier.policy.audience is None else verifier.policy.audience
     required: dict[str, frozenset[str]] = {}
     window = _Window(0.0, 0.0)
 
-    def verify(token: str, audience: str | None = default_audience, scope: str | None = None) -> Claims:
+    def verify(token: str, audience: Audience = UNSET, scope: str | None = None, caller: str | None = None) -> Claims:
         try:
             known = verified.current[token]
             now, able = time(), window
@@ -57,12 +61,12 @@ def hot_path(verifier: Verifier, clock: Clock) -> Verify:
                 return known.claims
         except (KeyError, TypeError):  # not seen before, or not even text
             pass
-        return verify_step_by_step(token, audience, scope)
+        return verify_step_by_step(token, audience, scope, caller)
 
-    def verify_step_by_step(token: str, audience: str | None, scope: str | None) -> Claims:
+    def verify_step_by_step(token: str, audience: Audience, scope: str | None, caller: str | None) -> Claims:
         nonlocal window
         now, boot = time(), clock.boot()
-        claims = verifier.verify(token, now=now, boot=boot, audience=audience, scope=scope)
+        claims = verifier.verify(token, now=now, boot=boot, audience=audience, scope=scope, caller=caller)
         window = _Window(now, now + verifier.able_for(now, boot))
         if scope is not None and len(required) < MAX_SCOPES:
             required[scope] = frozenset(scope.split())

@@ -57,8 +57,12 @@ def parse_token(token: str) -> UnverifiedToken:
         raise TokenRejected(RejectionCode.MALFORMED, "it is not three parts in base64url") from error
 
 
-def parse_header(part: bytes) -> Header:
+def parse_header(part: bytes, *, needs_typ: bool = True) -> Header:
     """Decode and check the first part of a token.
+
+    Args:
+        part: as it is written.
+        needs_typ: whether ``typ`` must be there; otherwise it is ``""`` when it is missing.
 
     Raises:
         TokenRejected: ``malformed``.
@@ -69,7 +73,7 @@ def parse_header(part: bytes) -> Header:
         raise TokenRejected(RejectionCode.MALFORMED, "its header is no JSON in base64url") from error
     if not isinstance(header, dict) or not _CRITICAL_MEMBERS.isdisjoint(header):
         raise TokenRejected(RejectionCode.MALFORMED, "its header asks for what is not supported")
-    alg, kid, typ = header.get("alg"), header.get("kid"), header.get("typ")
+    alg, kid, typ = header.get("alg"), header.get("kid"), header.get("typ", None if needs_typ else "")
     if not (isinstance(alg, str) and isinstance(kid, str) and isinstance(typ, str)):
         raise TokenRejected(RejectionCode.MALFORMED, "its header needs alg, kid and typ as text")
     return Header(alg, kid, typ)

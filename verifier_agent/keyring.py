@@ -77,6 +77,11 @@ class VerifyingKey:
     published: PublishedKey
     verify: VerifySignature
 
+    @property
+    def kid(self) -> str:
+        """Its name."""
+        return self.published.kid
+
 
 class Keyring:
     """Keys by ``kid``.

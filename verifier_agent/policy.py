@@ -3,8 +3,12 @@
 from enum import StrEnum
 
 import msgspec
+from msgspec import UnsetType
 
 from events.records import MAX_SKEW
+
+Audience = str | UnsetType | None
+"""What ``aud`` must contain: ``UNSET`` for what the policy says, ``None`` for a caller who does not want it checked."""
 
 
 class OnStale(StrEnum):

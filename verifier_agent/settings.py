@@ -9,6 +9,7 @@ import msgspec
 from events.records import MAX_SKEW
 from verifier_agent.configuration import Seconds
 from verifier_agent.errors import SettingInvalid
+from verifier_agent.jwks.settings import ForeignIssuer, check_issuers
 from verifier_agent.policy import OnStale, VerificationPolicy
 
 _SECRET_PARTS: Final = re.compile(r"(?<=//).*(?=@)|(?<=\?).*", re.DOTALL)
@@ -27,6 +28,7 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
         on_stale: ``deny`` (say that verification is unavailable) or ``allow`` (go on with what is known).
         cache_size: verified tokens to remember.
         start_timeout: how long to wait at start until everything is known.
+        foreign_issuers: other issuers whose tokens are taken, with keys from their JWKS documents.
     """
 
     log: str
@@ -37,12 +39,14 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     on_stale: OnStale = OnStale.DENY
     cache_size: int = 10_000
     start_timeout: Seconds = 10
+    foreign_issuers: tuple[ForeignIssuer, ...] = ()
 
     def __post_init__(self) -> None:
         if self.skew > MAX_SKEW:
             raise SettingInvalid(f"setting 'skew' must be {MAX_SKEW:.0f} s or less, not {self.skew:g} s")
         if self.cache_size < 0:
             raise SettingInvalid(f"setting 'cache_size' must be 0 or more, not {self.cache_size}")
+        check_issuers(self.foreign_issuers)
 
     def __repr__(self) -> str:
         return settings_repr(self, "log")

@@ -10,7 +10,9 @@ import msgspec
 
 from events.digests import TokenDigest
 from verifier_agent.claims import Claims
+from verifier_agent.jwks.document import ForeignKey
 from verifier_agent.keyring import VerifyingKey, VerifySignature
+from verifier_agent.policy import Audience
 
 
 class VerifiedToken(msgspec.Struct, frozen=True, gc=False):
@@ -20,15 +22,16 @@ class VerifiedToken(msgspec.Struct, frozen=True, gc=False):
         claims: its claims.
         key: that signed it.
         digest: of its signing input.
-        audiences: its ``aud``, and ``None`` for a caller who does not ask.
+        audiences: every ``audience`` that a caller may ask for: those of its ``aud``, ``None``, and ``UNSET`` if the
+            one asked for by default is among them.
         starts: seconds since the epoch before which it is not valid, skew included.
         ends: seconds since the epoch from which it is not valid any more, skew included.
     """
 
     claims: Claims
-    key: VerifyingKey
+    key: VerifyingKey | ForeignKey
     digest: TokenDigest
-    audiences: tuple[str | None, ...]
+    audiences: tuple[Audience, ...]
     starts: float
     ends: float
 

@@ -1,20 +1,24 @@
 """The verifier: signed events go in, verdicts on tokens come out. No I/O, no clock, no waiting."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from typing import Final
 
 from cryptography.exceptions import InvalidSignature
+from msgspec import UNSET
 
 from events import EventOpener, EventRefused, IssuerTrust, RefusalCode, Stream, UnverifiedEvent
 from events.digests import digest_of
 from verifier_agent.claims import Claims, decode_claims
 from verifier_agent.errors import RejectionCode, TokenRejected, UnavailableCode, VerificationUnavailable
+from verifier_agent.foreign_issuers import ForeignIssuers, foreign_key
 from verifier_agent.issuer_state import IssuerState, Outcome
-from verifier_agent.jws import Header, parse_header, parse_token
+from verifier_agent.jwks.document import ForeignKey
+from verifier_agent.jwks.foreign_keys import ForeignKeys
+from verifier_agent.jws import parse_header, parse_token
 from verifier_agent.keyring import VerifyingKey, VerifySignature
-from verifier_agent.policy import OnStale, VerificationPolicy
+from verifier_agent.policy import Audience, OnStale, VerificationPolicy
 from verifier_agent.verified_tokens import VerifiedToken, VerifiedTokens
 
 TOKEN_TYPES: Final = frozenset({"at+jwt", "application/at+jwt"})
@@ -23,12 +27,11 @@ TOKEN_TYPES: Final = frozenset({"at+jwt", "application/at+jwt"})
 MAX_ABLE: Final = 1.0
 MAX_HEADERS: Final = 64
 
-UNSET: Final = "\0unset"
-"""Default of ``audience``: the policy's. ``None`` says that the caller does not want it checked."""
-
 
 class Verifier:
     """Verifies the access tokens of one issuer by what its event streams have said.
+
+    Tokens of foreign issuers are verified with the keys of these; what the event streams revoke holds for them too.
 
     Attributes:
         policy: the rules.
@@ -36,15 +39,23 @@ class Verifier:
         refused: how many events were refused, by code.
         misunderstood: type URIs of critical events that this version does not know; it stays stale for them.
         verified: the tokens seen before.
+        foreign: the issuers that are trusted beside our own.
 
     One thread may ``apply`` while others ``verify``.
     """
 
-    def __init__(self, trust: IssuerTrust, policy: VerificationPolicy | None = None) -> None:
+    def __init__(
+        self, trust: IssuerTrust, policy: VerificationPolicy | None = None, foreign: Iterable[ForeignKeys] = ()
+    ) -> None:
         """Start knowing nothing but whom to trust.
 
+        Args:
+            trust: our own issuer.
+            policy: the rules.
+            foreign: issuers whose tokens are taken too, with keys that somebody else keeps up to date.
+
         Raises:
-            ValueError: no usable event key is pinned.
+            ValueError: no usable event key is pinned, or our own issuer is among the foreign ones.
         """
         self.policy = policy or VerificationPolicy()
         self.state = IssuerState(trust.issuer)
@@ -52,6 +63,7 @@ class Verifier:
         self.misunderstood: set[str] = set()
         self._opener = EventOpener(trust)
         self.verified = VerifiedTokens(self.policy.cache_size)
+        self.foreign = ForeignIssuers(trust.issuer, foreign)
         self._headers: dict[bytes, VerifyingKey] = {}
 
     # -- events in
@@ -113,7 +125,14 @@ class Verifier:
     # -- verdicts out
 
     def verify(
-        self, token: str, *, now: float, boot: float, audience: str | None = UNSET, scope: str | None = None
+        self,
+        token: str,
+        *,
+        now: float,
+        boot: float,
+        audience: Audience = UNSET,
+        scope: str | None = None,
+        caller: str | None = None,
     ) -> Claims:
         """The claims of a good token.
 
@@ -123,6 +142,8 @@ class Verifier:
             boot: boot-time clock, seconds.
             audience: what ``aud`` must contain; the policy's by default, ``None`` to skip the check.
             scope: scopes that the token must have, separated by spaces; ``None`` for none.
+            caller: who sent the token, best its address; matters for unknown keys of foreign issuers alone, see
+                ``ForeignKeys.find``.
 
         Raises:
             TokenRejected: the token is no good; ``code`` says why.
@@ -130,10 +151,12 @@ class Verifier:
             ValueError: neither the call nor the policy names an audience.
         """
         self._check_able(now, boot)
+        if self.foreign and self.foreign.has_moved(boot):
+            self.verified.turn()
         judged = self.verified.current  # before anything is judged; see VerifiedTokens
         known = judged.get(token) if isinstance(token, str) else None
         if known is None:
-            known = self._recall(token) or self._verify_signature(token)  # 1 to 5
+            known = self._recall(token, boot) or self._verify_signature(token, boot, caller)  # 1 to 5
             self._check_claims(known, now, audience)  # 6
             self._check_revoked(token, known)  # 7
             self.verified.add(token, known, judged)
@@ -168,12 +191,16 @@ class Verifier:
             limit = f"at most {self.policy.max_staleness:.0f} s is allowed"
             raise VerificationUnavailable(UnavailableCode.STALE, f"what is known {known}; {limit}")
 
-    def _recall(self, token: str) -> VerifiedToken | None:
+    def _recall(self, token: str, boot: float) -> VerifiedToken | None:
         """A token whose signature has been verified before, if its key is still the same and counts."""
         known = self.verified.recall(token) if isinstance(token, str) else None
-        return known if known is not None and self._key(known.key.published.kid).verify is known.key.verify else None
+        if known is None:
+            return None
+        if isinstance(known.key, ForeignKey):
+            return known if self.foreign.still_counts(known.claims.iss, known.key, boot) else None
+        return known if self._key(known.key.kid).verify is known.key.verify else None
 
-    def _verify_signature(self, token: str) -> VerifiedToken:
+    def _verify_signature(self, token: str, boot: float, caller: str | None) -> VerifiedToken:
         """Steps 1 to 5 of RFC 9068 section 4 and RFC 7519 section 7.2, in this order.
 
         1 size and shape · 2 algorithm, from the key · 3 type · 4 key, in a state that verifies · 5 signature.
@@ -182,21 +209,33 @@ class Verifier:
         """
         headers = self._headers  # before anything is judged: an event that comes meanwhile puts another in its place
         unverified = parse_token(token)  # 1
-        key = seen = headers.get(unverified.header)
-        if key is None:
-            header = parse_header(unverified.header)  # 1
-            key = self._key(header.kid)  # 4
-            _check_header(header, key)  # 2, 3
+        foreign = self.foreign.of(unverified.payload) if self.foreign else None
+        if foreign is not None:
+            key: VerifyingKey | ForeignKey = foreign_key(foreign, unverified.header, boot, caller)  # 2 to 4
+        else:
+            key = headers.get(unverified.header) or self._own_key(unverified.header)  # 2 to 4
         hashed = sha256(unverified.signing_input).digest()
         try:
             key.verify(unverified.signature, unverified.signing_input, hashed)  # 5
         except (InvalidSignature, ValueError) as error:
             raise TokenRejected(RejectionCode.BAD_SIGNATURE, "not signed by the key it names") from error
-        if seen is None and len(headers) < MAX_HEADERS:
+        if isinstance(key, VerifyingKey) and len(headers) < MAX_HEADERS:
             headers[unverified.header] = key
         claims, skew = decode_claims(unverified.payload), self.policy.skew
         starts = max(claims.nbf or 0.0, claims.iat or 0.0)
-        return VerifiedToken(claims, key, digest_of(hashed), (*claims.aud, None), starts - skew, claims.exp + skew)
+        default = (foreign and foreign.issuer.audience) or self.policy.audience
+        audiences = (UNSET, *claims.aud, None) if default in claims.aud else (*claims.aud, None)
+        return VerifiedToken(claims, key, digest_of(hashed), audiences, starts - skew, claims.exp + skew)
+
+    def _own_key(self, header_part: bytes) -> VerifyingKey:
+        """The key of our own issuer that a token names; steps 2 to 4."""
+        header = parse_header(header_part)  # 1
+        key = self._key(header.kid)  # 4
+        if header.alg != key.published.alg:  # 2
+            raise TokenRejected(RejectionCode.WRONG_ALGORITHM, f"its key signs with {key.published.alg} only")
+        if header.typ.lower() not in TOKEN_TYPES:  # 3
+            raise TokenRejected(RejectionCode.WRONG_TYPE, "its typ is not at+jwt")
+        return key
 
     def _key(self, kid: str) -> VerifyingKey:
         if self.state.keys.is_revoked(kid):
@@ -208,20 +247,25 @@ class Verifier:
             raise TokenRejected(RejectionCode.KEY_NOT_IN_USE, f"key {kid[:64]!r} is {key.published.state}")
         return key
 
-    def _check_claims(self, known: VerifiedToken, now: float, audience: str | None) -> None:
+    def _check_claims(self, known: VerifiedToken, now: float, audience: Audience) -> None:
         """Step 6: issuer, audience, and the times with skew."""
-        if known.claims.iss != self.state.issuer:
+        if known.claims.iss != self.state.issuer and not isinstance(known.key, ForeignKey):
             raise TokenRejected(RejectionCode.WRONG_ISSUER, "another issuer than the one that is trusted")
-        if audience is UNSET:
-            audience = self.policy.audience
-            if audience is None:
-                raise ValueError("name the audience that tokens must have: audience=…, or None to skip the check")
         if audience not in known.audiences:
+            if audience is UNSET:
+                audience = self._default_audience(known.claims.iss)
             raise TokenRejected(RejectionCode.WRONG_AUDIENCE, f"it is not for {audience!r}")
         if now >= known.ends:
             raise TokenRejected(RejectionCode.EXPIRED, "its exp has passed")
         if now < known.starts:
             raise TokenRejected(RejectionCode.NOT_YET_VALID, "its nbf or iat lies ahead")
+
+    def _default_audience(self, iss: str) -> str:
+        keys = self.foreign.keys.get(iss)
+        audience = (keys.issuer.audience if keys else None) or self.policy.audience
+        if audience is None:
+            raise ValueError("name the audience that tokens must have: audience=…, or None to skip the check")
+        return audience
 
     def _check_revoked(self, token: str, known: VerifiedToken) -> None:
         """Step 7: by digest or selector; by key, in step 4."""
@@ -229,11 +273,3 @@ class Verifier:
         if by is not None:
             self.verified.discard(token)
             raise TokenRejected(RejectionCode.REVOKED, by)
-
-
-def _check_header(header: Header, key: VerifyingKey) -> None:
-    """Steps 2 and 3."""
-    if header.alg != key.published.alg:
-        raise TokenRejected(RejectionCode.WRONG_ALGORITHM, f"its key signs with {key.published.alg} only")
-    if header.typ.lower() not in TOKEN_TYPES:
-        raise TokenRejected(RejectionCode.WRONG_TYPE, "its typ is not at+jwt")

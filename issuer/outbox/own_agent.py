@@ -81,9 +81,10 @@ class OwnAgent:
                     events = await self._outbox.after(connection, stream, before, limit=BATCH)
                     for event in events:
                         self.verifier.apply(stream, event.text, received=received)
-                        await asyncio.sleep(0)  # it takes long enough for others to have their turn
-                        while self.verifier.settle():
-                            await asyncio.sleep(0)
+                        settling = True
+                        while settling:
+                            await asyncio.sleep(0)  # it takes long enough for others to have their turn
+                            settling = self.verifier.settle()
                     if sequence.contiguous() == before:
                         if self._refused_after.get(stream) != before:
                             log.error("outbox_event_refused", extra={"stream": str(stream), "after": before})

@@ -1,8 +1,12 @@
 """What forgeries are made of."""
 
 import jwt
+from msgspec import UNSET
 
-from tests.simulator import IssuerSimulator, b64, signing_key
+from tests.simulator import IssuerSimulator, Listener, b64, signing_key
+from verifier_agent import Claims, VerificationPolicy
+from verifier_agent.hot_path import hot_path
+from verifier_agent.policy import Audience
 
 
 def issuer_signing_with(alg: str) -> IssuerSimulator:
@@ -28,3 +32,17 @@ def signed_text(issuer: IssuerSimulator, *, header: bytes | None = None, payload
     unsigned = ".".join(parts)
     signature = jwt.get_algorithm_by_name(issuer.key.alg).sign(unsigned.encode(), issuer.key.private)
     return f"{unsigned}.{b64(signature)}"
+
+
+class AgentsListener(Listener):
+    """A listener that is asked in the way of ``Agent.verify``, which is another one for a token seen before."""
+
+    def __init__(self, issuer: IssuerSimulator, policy: VerificationPolicy | None = None) -> None:
+        super().__init__(issuer, policy)
+        self._verify = hot_path(self.verifier, self.clock)
+
+    def verify(self, token: str, *, audience: Audience = UNSET, scope: str | None = None) -> Claims:
+        """As ``Agent.verify``, at this moment."""
+        if audience is UNSET:
+            return self._verify(token, scope=scope)
+        return self._verify(token, audience=audience, scope=scope)

@@ -7,12 +7,13 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+from msgspec import UNSET
 
 from events import KeyState, Selector
 from tests.simulator import AUDIENCE, IssuerSimulator, Listener, signing_key
 from verifier_agent import OnStale, TokenRejected, VerificationPolicy, VerificationUnavailable
 from verifier_agent.hot_path import MAX_SCOPES, hot_path
-from verifier_agent.verifier import UNSET
+from verifier_agent.policy import Audience
 
 POLICY = VerificationPolicy(audience=AUDIENCE, max_staleness=60.0, cache_size=6)
 KEYS = [signing_key(alg, f"key-{alg}") for alg in ("ES256", "EdDSA")]
@@ -37,7 +38,7 @@ class AsTheSteps(RuleBasedStateMachine):
         audience=st.sampled_from([UNSET, AUDIENCE, "billing", None]),
         scope=st.sampled_from([None, "", "orders:read", "orders:write  orders:read", "admin"]),
     )
-    def a_token_is_verified(self, which: int, audience: str | None, scope: str | None) -> None:
+    def a_token_is_verified(self, which: int, audience: Audience, scope: str | None) -> None:
         token, asked = self.tokens[which % len(self.tokens)], {} if audience is UNSET else {"audience": audience}
 
         said = self.said(lambda: self.verify(token, scope=scope, **asked))

@@ -9,8 +9,9 @@ import pytest
 
 from events import KeyState, Selector
 from tests.simulator import AUDIENCE, IssuerSimulator, Listener, signing_key
-from verifier_agent import RejectionCode, TokenRejected, VerificationPolicy, verifier
+from verifier_agent import RejectionCode, TokenRejected, VerificationPolicy
 from verifier_agent.hot_path import hot_path
+from verifier_agent.keyring import VerifyingKey
 
 THREADS = 4
 ROUNDS = 60
@@ -131,14 +132,15 @@ def test_a_key_that_is_revoked_while_its_signature_is_being_verified_is_not_reme
 ) -> None:
     issuer = IssuerSimulator()
     listener = Listener.caught_up(issuer)
-    verify, check_header = hot_path(listener.verifier, issuer.clock), verifier._check_header
+    verify, own_key = hot_path(listener.verifier, issuer.clock), listener.verifier._own_key
 
-    def overtaken(*args: Any) -> None:
-        check_header(*args)
+    def overtaken(header: bytes) -> VerifyingKey:
+        key = own_key(header)
         monkeypatch.undo()
         listener.hear(issuer.publish_key(issuer.key, KeyState.REVOKED))
+        return key
 
-    monkeypatch.setattr(verifier, "_check_header", overtaken)
+    monkeypatch.setattr(listener.verifier, "_own_key", overtaken)
     verify(issuer.token())
 
     with pytest.raises(TokenRejected) as rejected:

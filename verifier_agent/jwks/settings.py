@@ -1,12 +1,12 @@
 """Which foreign issuers to trust, and how often to ask for their keys."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from verifier_agent.configuration import Seconds, Sources
+from verifier_agent.configuration import Seconds, read_tables
 from verifier_agent.errors import SettingInvalid
 from verifier_agent.jwks.discovery import check_url, metadata_urls
 from verifier_agent.jwks.errors import JwksFailed
@@ -92,18 +92,23 @@ def read_foreign_issuers(tables: Iterable[Mapping[str, Any]], path: Path | None 
     Raises:
         SettingInvalid: a value is missing or not allowed, a name is not known, or an issuer stands there twice.
     """
-    issuers = []
-    for table in tables:
-        sources = Sources({}, table, path)
-        sources.check_names({field.name for field in msgspec.structs.fields(ForeignIssuer)})
-        issuers.append(sources.read(ForeignIssuer))
+    issuers = read_tables(ForeignIssuer, list(tables), "setting 'foreign_issuers'", path)
+    check_issuers(issuers)
+    return issuers
+
+
+def check_issuers(issuers: Sequence[ForeignIssuer]) -> None:
+    """Refuse too many, and one that stands there twice.
+
+    Raises:
+        SettingInvalid: so it is.
+    """
     names = [foreign.issuer for foreign in issuers]
     if len(names) > MAX_ISSUERS:
         raise SettingInvalid(f"{len(names)} foreign issuers, more than {MAX_ISSUERS}")
     for name in names:
         if names.count(name) > 1:
             raise SettingInvalid(f"foreign issuer {name!r} stands there {names.count(name)} times")
-    return tuple(issuers)
 
 
 def refuse_own_issuer(own: str, foreign: Iterable[ForeignIssuer]) -> None:

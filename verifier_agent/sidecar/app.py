@@ -5,18 +5,20 @@ from typing import Final
 
 import msgspec
 from aiohttp import web
+from msgspec import UNSET
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from verifier_agent.agent import Agent
 from verifier_agent.errors import TokenRejected, VerificationUnavailable
 from verifier_agent.sidecar.metrics import AgentMetrics
-from verifier_agent.verifier import UNSET
 
 AGENT = web.AppKey("agent", Agent)
 METRICS = web.AppKey("metrics", AgentMetrics)
 
 FRESHNESS: Final = "Tocsin-Freshness"
 """Seconds since everything was known, in every answer of ``/verify``."""
+CALLER: Final = "Tocsin-Caller"
+"""Best the address of who sent the token, if the service says so: it keeps apart who names keys that do not exist."""
 _NO_STORE: Final = {"Cache-Control": "no-store"}
 
 
@@ -48,7 +50,8 @@ async def verify(request: web.Request) -> web.Response:
     """``GET`` or ``POST /verify[?audience=…][&scope=…]``: judge the bearer token of this request.
 
     200 with its claims · 401, or 403 for want of scope (RFC 6750 section 3) · 503 when nothing can be said.
-    Several ``audience`` or unknown parameters are 400, and so is a missing audience that no setting names.
+    Several ``audience`` or unknown parameters are 400, and so is a missing audience that no setting names. A token that
+    names a key of a foreign issuer which may be new waits for it, two seconds at most.
     """
     agent, counts = request.app[AGENT], request.app[METRICS]
     query = request.query
@@ -59,7 +62,12 @@ async def verify(request: web.Request) -> web.Response:
         counts.count("no_token")
         return _answer(agent, {"error": "invalid_token"}, 401, {"WWW-Authenticate": "Bearer"})
     try:
-        claims = agent.verify(token.strip(), audience=query.get("audience", UNSET), scope=query.get("scope"))
+        claims = await agent.verify_or_wait(
+            token.strip(),
+            audience=query.get("audience", UNSET),
+            scope=query.get("scope"),
+            caller=request.headers.get(CALLER),
+        )
     except TokenRejected as error:
         counts.count(error.code)
         challenge = f'Bearer error="{error.error}", error_description="{error.description}"'

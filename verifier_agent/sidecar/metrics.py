@@ -1,13 +1,13 @@
 """The agent's metrics, read from it when Prometheus asks."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector, CollectorRegistry
 
-from verifier_agent.agent import Agent
+from verifier_agent.agent import Agent, ForeignReport
 
 
 class AgentMetrics(Collector):
@@ -48,3 +48,18 @@ class AgentMetrics(Collector):
         revocations.add_metric(["selector"], status.selectors)
         revocations.add_metric(["digest"], status.digests)
         yield revocations
+        yield from _foreign(status.foreign)
+
+
+def _foreign(issuers: Mapping[str, ForeignReport]) -> Iterator[Metric]:
+    """Of foreign issuers and their keys."""
+    usable = GaugeMetricFamily("tocsin_foreign_keys", "Keys of a foreign issuer that verify", labels=["issuer"])
+    asked = CounterMetricFamily("tocsin_jwks_refreshes", "Attempts to read its keys", labels=["issuer", "result"])
+    absent = CounterMetricFamily("tocsin_unknown_kids", "Unknown keys asked for", labels=["issuer", "answer"])
+    for issuer, report in issuers.items():
+        usable.add_metric([issuer], len(report.keys) if report.usable else 0)
+        asked.add_metric([issuer, "good"], report.refreshes)
+        asked.add_metric([issuer, "failed"], report.failures)
+        absent.add_metric([issuer, "absent"], report.negative_hits)
+        absent.add_metric([issuer, "cooling_down"], report.refused_by_cool_down)
+    yield from (usable, asked, absent)

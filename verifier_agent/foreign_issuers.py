@@ -1,0 +1,85 @@
+"""Which of the trusted foreign issuers a token is of, and by which of its keys it is to be verified. No I/O."""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from verifier_agent.errors import KeyPending, RejectionCode, TokenRejected, UnavailableCode, VerificationUnavailable
+from verifier_agent.jwks.document import ForeignKey
+from verifier_agent.jwks.foreign_keys import ForeignKeys
+from verifier_agent.jwks.settings import refuse_own_issuer
+from verifier_agent.jwks.unknown_kids import Missing
+from verifier_agent.jws import parse_header
+
+
+class _Issuer(msgspec.Struct, frozen=True, gc=False):
+    iss: str
+
+
+_ISSUER = msgspec.json.Decoder(_Issuer)
+
+
+class ForeignIssuers:
+    """The keys of each foreign issuer, by its ``iss``."""
+
+    def __init__(self, own: str, keys: Iterable[ForeignKeys] = ()) -> None:
+        """Trust these beside our own.
+
+        Raises:
+            SettingInvalid: our own is among them.
+        """
+        self.keys = {each.issuer.issuer: each for each in keys}
+        refuse_own_issuer(own, (each.issuer for each in self.keys.values()))
+        self._seen = self._state(float("-inf"))
+
+    def __bool__(self) -> bool:
+        return bool(self.keys)
+
+    def of(self, payload: bytes) -> ForeignKeys | None:
+        """The keys for a token that claims to be of a foreign issuer. It does so before anything of it is verified:
+        what is settled by it is only whose keys it must be signed with."""
+        try:
+            return self.keys.get(_ISSUER.decode(payload).iss)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            return None  # for our own steps to reject
+
+    def has_moved(self, boot: float) -> bool:
+        """Whether any key has ceased to count since this was last asked."""
+        before, self._seen = self._seen, self._state(boot)
+        return before != self._seen
+
+    def still_counts(self, iss: str, key: ForeignKey, boot: float) -> bool:
+        """Whether tokens verified by this key before are good still."""
+        keys = self.keys.get(iss)
+        return keys is not None and boot < keys.usable_until and keys.keys.get(key.kid) is key
+
+    def _state(self, boot: float) -> list[tuple[int, bool]]:
+        return [(keys.epoch, boot < keys.usable_until) for keys in self.keys.values()]
+
+
+def foreign_key(keys: ForeignKeys, header_part: bytes, boot: float, caller: str | None) -> ForeignKey:
+    """The key that a token names; steps 2 to 4, see ``Verifier``.
+
+    Raises:
+        TokenRejected: there is no such key, or it does not fit the header.
+        KeyPending: whether there is will be known soon.
+        VerificationUnavailable: the issuer's keys are not known, or too old.
+    """
+    issuer = keys.issuer.issuer
+    header = parse_header(header_part, needs_typ=False)  # 1
+    key = keys.find(header.kid, boot, caller)  # 4
+    if isinstance(key, Missing):
+        raise _missing(key, issuer, header.kid)
+    if header.alg != key.alg:  # 2
+        raise TokenRejected(RejectionCode.WRONG_ALGORITHM, f"its key signs with {key.alg} only")
+    if not keys.issuer.accepts_type(header.typ):  # 3
+        raise TokenRejected(RejectionCode.WRONG_TYPE, f"its typ is none of those of {issuer!r}")
+    return key
+
+
+def _missing(why: Missing, issuer: str, kid: str) -> Exception:
+    if why is Missing.UNKNOWN:
+        return TokenRejected(RejectionCode.UNKNOWN_KEY, f"{issuer!r} has no key {kid[:64]!r}")
+    if why is Missing.UNAVAILABLE:
+        return VerificationUnavailable(UnavailableCode.NO_KEYS, f"the keys of {issuer!r} are not known")
+    return KeyPending(issuer, kid)
