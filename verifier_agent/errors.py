@@ -86,15 +86,17 @@ class VerificationUnavailable(Exception):
 
 
 class KeyPending(VerificationUnavailable):
-    """The token names a key of a foreign issuer that is not known, and may be new. See ``Agent.verify_or_wait``.
+    """The token names a key of a foreign issuer that is not known yet: it may be new (``key_pending``), or nothing is
+    known of that issuer (``no_keys``). See ``Agent.verify_or_wait``.
 
     Attributes:
         issuer: whose key it would be.
         kid: its name.
     """
 
-    def __init__(self, issuer: str, kid: str) -> None:
-        super().__init__(UnavailableCode.KEY_PENDING, f"{issuer!r} may have a new key {kid[:64]!r}")
+    def __init__(self, code: UnavailableCode, issuer: str, kid: str) -> None:
+        what = f"{issuer!r} may have a new key {kid[:64]!r}"
+        super().__init__(code, what if code is UnavailableCode.KEY_PENDING else f"the keys of {issuer!r} are not known")
         self.issuer = issuer
         self.kid = kid
 

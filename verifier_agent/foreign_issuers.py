@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from verifier_agent.errors import KeyPending, RejectionCode, TokenRejected, UnavailableCode, VerificationUnavailable
+from verifier_agent.errors import KeyPending, RejectionCode, TokenRejected, UnavailableCode
 from verifier_agent.jwks.document import ForeignKey
 from verifier_agent.jwks.foreign_keys import ForeignKeys
 from verifier_agent.jwks.settings import refuse_own_issuer
@@ -62,8 +62,7 @@ def foreign_key(keys: ForeignKeys, header_part: bytes, boot: float, caller: str 
 
     Raises:
         TokenRejected: there is no such key, or it does not fit the header.
-        KeyPending: whether there is will be known soon.
-        VerificationUnavailable: the issuer's keys are not known, or too old.
+        KeyPending: there may be soon; or the issuer's keys are not known, or too old.
     """
     issuer = keys.issuer.issuer
     header = parse_header(header_part, needs_typ=False)  # 1
@@ -80,6 +79,5 @@ def foreign_key(keys: ForeignKeys, header_part: bytes, boot: float, caller: str 
 def _missing(why: Missing, issuer: str, kid: str) -> Exception:
     if why is Missing.UNKNOWN:
         return TokenRejected(RejectionCode.UNKNOWN_KEY, f"{issuer!r} has no key {kid[:64]!r}")
-    if why is Missing.UNAVAILABLE:
-        return VerificationUnavailable(UnavailableCode.NO_KEYS, f"the keys of {issuer!r} are not known")
-    return KeyPending(issuer, kid)
+    code = UnavailableCode.NO_KEYS if why is Missing.UNAVAILABLE else UnavailableCode.KEY_PENDING
+    return KeyPending(code, issuer, kid)
