@@ -46,7 +46,7 @@ class Benchmark:
 
     def main(self, arguments: Sequence[str] | None = None) -> None:
         """Measure, print, and keep what was asked to be kept."""
-        options = self._parser().parse_args(arguments)
+        options = self.parser().parse_args(arguments)
         document = {"machine": machine.describe(), **self.measure(options)}
         output = Output(as_json=False)
         for table in self.tables(document):
@@ -57,7 +57,8 @@ class Benchmark:
         if options.plot is not None:
             plots.save(options.plot, self.draw, document)
 
-    def _parser(self) -> argparse.ArgumentParser:
+    def parser(self) -> argparse.ArgumentParser:
+        """What it reads its command line with."""
         parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{self.name}", description=self.what)
         for name, (default, text) in self.arguments.items():
             kind = str if default is None else type(default)

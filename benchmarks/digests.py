@@ -7,6 +7,7 @@ import tempfile
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -48,26 +49,19 @@ def measure(options: argparse.Namespace) -> Document:
     batches = [unpack_digests(packed) for packed in digest_batches(options.count)]
     probes = _probes(batches)
     contenders = [*_of_index(batches, probes), *_of_set(batches, probes), *_of_sorted_array(batches, probes)]
-    redis_bytes = None
-    client = _redis(options.redis)
-    try:
-        if client is not None:
-            redis_bytes = _fill_redis(client, batches)
-            contenders += _contenders("redis", _redis_look_up(client), probes)
+    with _deny_list(options.redis, batches) as deny_list:
+        if deny_list is not None:
+            contenders += _contenders("redis", deny_list.look_up, probes)
         timings = race(contenders, options.seconds)
-    finally:
-        if client is not None:
-            client.flushdb()
-            client.close()
     with tempfile.TemporaryDirectory(prefix="tocsin-digests-") as folder:
         held.write(Path(folder), options.count)
         bytes_each = {way: held.bytes_each(way, Path(folder), options.count) for way in held.WAYS}
     return {
         "count": options.count,
         "look_up": {name: timing.microseconds for name, timing in timings.items()},
-        "bytes_each": bytes_each | ({} if redis_bytes is None else {"redis": redis_bytes}),
+        "bytes_each": bytes_each | ({} if deny_list is None else {"redis": deny_list.bytes_each}),
         "applied": msgspec.to_builtins(apply_digests(options.count, options.runs)),
-        "absent": [] if client is not None else ["Redis: name a server that may be emptied, --redis redis://…"],
+        "absent": [] if deny_list is not None else ["Redis: name an empty database, --redis redis://…"],
     }
 
 
@@ -113,26 +107,39 @@ def _of_sorted_array(batches: "list[array[int]]", probes: Probes) -> Iterator[Co
     return _contenders("sorted", look_up, probes)
 
 
-def _redis(address: str | None) -> Any:
+class _DenyList:
+    """One key a digest in Redis, as verifiers in other languages have it."""
+
+    def __init__(self, client: Any, batches: "list[array[int]]") -> None:
+        self._exists = client.exists
+        before = client.info("memory")["used_memory"]
+        for batch in batches:
+            client.mset({f"{PREFIX}{digest:016x}": b"" for digest in batch})
+        self.bytes_each = (client.info("memory")["used_memory"] - before) / sum(map(len, batches))
+
+    def look_up(self, digest: int) -> object:
+        """One round trip."""
+        return self._exists(f"{PREFIX}{digest:016x}")
+
+
+@contextmanager
+def _deny_list(address: str | None, batches: "list[array[int]]") -> Iterator[_DenyList | None]:
+    """Filled, and emptied again.
+
+    Raises:
+        RuntimeError: the database holds something already.
+    """
     if address is None:
-        return None
-    return redis.Redis.from_url(address, socket_timeout=REDIS_TIMEOUT, socket_connect_timeout=REDIS_TIMEOUT)
-
-
-def _fill_redis(client: Any, batches: "list[array[int]]") -> float:
-    """One key a digest, as a deny-list has; bytes for each, as Redis counts them."""
-    if client.dbsize():
-        raise RuntimeError("this Redis holds something, and would be emptied; name another")
-    before = client.info("memory")["used_memory"]
-    for batch in batches:
-        client.mset({f"{PREFIX}{digest:016x}": b"" for digest in batch})
-    grown: float = client.info("memory")["used_memory"] - before
-    return grown / sum(map(len, batches))
-
-
-def _redis_look_up(client: Any) -> Callable[[int], object]:
-    exists = client.exists
-    return lambda digest: exists(f"{PREFIX}{digest:016x}")
+        yield None
+        return
+    with redis.Redis.from_url(address, socket_timeout=REDIS_TIMEOUT, socket_connect_timeout=REDIS_TIMEOUT) as client:
+        if client.dbsize():
+            raise RuntimeError("this Redis database holds something; name an empty one")
+        try:
+            yield _DenyList(client, batches)
+        finally:
+            for batch in batches:
+                client.delete(*(f"{PREFIX}{digest:016x}" for digest in batch))
 
 
 def tables(document: Document) -> Sequence[Table]:
@@ -182,7 +189,7 @@ BENCHMARK: Final = Benchmark(
         "count": (1_000_000, "digests"),
         "seconds": (0.6, "that each look-up is timed for"),
         "runs": (3, "of the agent that hears them all"),
-        "redis": (None, "URL of an empty Redis database; it is emptied afterwards"),
+        "redis": (None, "URL of an empty Redis database, which is emptied again"),
     },
 )
 

@@ -81,7 +81,7 @@ def revoke_mixed(issuer: MeasuredIssuer, count: int, *agents: Agent) -> None:
     for number in range(count):
         record = Revoke(selector=Selector(claims=_SHAPES[number % len(_SHAPES)](number)), expires_at=issuer.ends)
         for agent in agents:
-            agent.verifier.state.revocations.revoke(pack(1, FAR + number), issuer.now, record)
+            agent.verifier.state.revocations.revoke(pack(1, 2 * FAR + number), issuer.now, record)
 
 
 _SHAPES: Final[tuple[Callable[[int], dict[str, Any]], ...]] = (
@@ -156,11 +156,12 @@ def tables(document: Document) -> Sequence[Table]:
 
 def draw(figure: Any, document: Document) -> None:
     """The first time and again over the size, a picture a kind."""
-    figure.set_size_inches(9, 3)
+    figure.set_size_inches(9, 3.2)
     for axes, kind in zip(figure.subplots(1, len(KINDS)), KINDS, strict=True):
         sizes = [size for size in document["grown"][kind] if size != "0"]
         series = {label: [document["grown"][kind][size][what] for size in sizes] for what, label in WAYS.items()}
         lines(axes, [int(size) for size in sizes], series, label=KINDS[kind].lower(), unit="µs")
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=len(WAYS), frameon=False)
 
 
 BENCHMARK: Final = Benchmark(

@@ -57,4 +57,3 @@ def lines(axes: Any, along: Sequence[float], series: Mapping[str, Sequence[float
     axes.set_xlabel(label)
     axes.set_ylabel(unit)
     axes.grid(axis="y", color="#dddddd")
-    axes.legend(frameon=False)

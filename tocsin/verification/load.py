@@ -85,7 +85,7 @@ def _preparing(issuer: MeasuredIssuer, name: str, agent: Agent) -> Callable[[], 
     chunks = chunked(issuer.tokens)
 
     def cold() -> tuple[Verify, Sequence[str]]:
-        return agent.verify, next(chunks)
+        return agent.verify, anew(next(chunks))
 
     def moved() -> tuple[Verify, list[str]]:
         hear(agent, issuer.unrelated())
