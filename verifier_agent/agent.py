@@ -153,9 +153,7 @@ class Agent:
         self.verify: Verify = hot_path(self.verifier, self._clock)
         self._follower = LogFollower(self.verifier, open_event_log, self._clock, self._on_applied)
         self.foreign = {
-            keys.issuer.issuer: JwksRefresher(
-                keys, jwks_fetcher or _http_fetcher(), self._clock, lambda _: self.verifier.verified.turn()
-            )
+            keys.issuer.issuer: JwksRefresher(keys, jwks_fetcher or _http_fetcher(), self._clock, self._on_keys_gone)
             for keys in foreign
         }
         self._task: asyncio.Task[None] | None = None
@@ -271,6 +269,9 @@ class Agent:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
+
+    def _on_keys_gone(self, _kids: frozenset[str]) -> None:
+        self.verifier.forget_foreign(self._clock.boot())
 
     def _on_applied(self) -> None:
         self._changed.set()

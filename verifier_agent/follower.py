@@ -129,7 +129,7 @@ class LogFollower:
         for stream, position, data in entries:
             self._verifier.apply(stream, data, received=self._clock.boot())
             self._positions[stream] = position
-            while self._verifier.settle() or self._clock.boot() > slice_end:
+            while self._clock.boot() > slice_end or self._verifier.settle():
                 await asyncio.sleep(0)
                 slice_end = self._clock.boot() + SLICE_SECONDS
         self._applied()

@@ -10,6 +10,7 @@ from verifier_agent.jwks.foreign_keys import ForeignKeys
 from verifier_agent.jwks.settings import refuse_own_issuer
 from verifier_agent.jwks.unknown_kids import Missing
 from verifier_agent.jws import parse_header
+from verifier_agent.verified_tokens import VerifiedToken
 
 
 class _Issuer(msgspec.Struct, frozen=True, gc=False):
@@ -48,10 +49,12 @@ class ForeignIssuers:
         before, self._seen = self._seen, self._state(boot)
         return before != self._seen
 
-    def still_counts(self, iss: str, key: ForeignKey, boot: float) -> bool:
-        """Whether tokens verified by this key before are good still."""
-        keys = self.keys.get(iss)
-        return keys is not None and boot < keys.usable_until and keys.keys.get(key.kid) is key
+    def counts(self, known: VerifiedToken, boot: float) -> bool:
+        """Whether the key of a token counts still; keys of our own issuer are others' concern."""
+        if not isinstance(known.key, ForeignKey):
+            return True
+        keys = self.keys[known.claims.iss]
+        return boot < keys.usable_until and keys.keys.get(known.key.kid) is known.key
 
     def _state(self, boot: float) -> list[tuple[int, bool]]:
         return [(keys.epoch, boot < keys.usable_until) for keys in self.keys.values()]

@@ -1,6 +1,6 @@
 """Which selector revocations hit a token, found by one probe for each member of an indexed claim."""
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Any, Final
@@ -12,6 +12,7 @@ from events.sequence import MAX_SEQ
 _PROBED_FIRST: Final = ("jti", "sid", "sub", "client_id", "tenant")
 """Claims that single out the fewest tokens, best first. Others follow, ``aud`` and ``scope`` last."""
 _PROBED_LAST: Final = ("aud", "scope")
+FEW_PROBES: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ class SelectorIndex:
         falls back to time. *Issued before t*: ``iat <= t``, where ``t`` beyond the event's own time counts as that
         time.
         """
-        for name, buckets in self._probes:
+        for name, buckets in self._probes_for(claims):
             value = claims.get(name)
             if value.__class__ is str and name != "scope":  # as nearly all are
                 bucket = buckets.get(value)
@@ -110,6 +111,13 @@ class SelectorIndex:
                     if bucket is not None and (hit := self._hit(bucket, claims, iat)):
                         return hit
         return self._hit(self._everything, claims, iat) if self._everything else None
+
+    def _probes_for(self, claims: Mapping[str, Any]) -> Iterable[tuple[str, dict[Hashable, "_Bucket"]]]:
+        """Those whose claim the token has; looking that up for each costs more than it saves while they are few."""
+        if len(self._probes) <= FEW_PROBES:
+            return self._probes
+        by_claim = self._by_claim
+        return [(name, by_claim.get(name, {})) for name in claims.keys() & by_claim.keys()]
 
     def _hit(self, bucket: "_Bucket", claims: Mapping[str, Any], iat: float | None) -> SelectorRevocation | None:
         return bucket.first_hit(claims, _usable(claims.get("rsq")) if self._own else None, iat)

@@ -5,13 +5,16 @@ token is revoked again whenever anything has changed that might revoke it.
 """
 
 import threading
+from collections.abc import Callable
+from contextlib import suppress
+from itertools import islice
 
 import msgspec
 
 from events.digests import TokenDigest
 from verifier_agent.claims import Claims
 from verifier_agent.jwks.document import ForeignKey
-from verifier_agent.keyring import VerifyingKey, VerifySignature
+from verifier_agent.keyring import VerifyingKey
 from verifier_agent.policy import Audience
 
 
@@ -46,38 +49,40 @@ class VerifiedTokens:
 
     Attributes:
         current: tokens that were judged by the state as it is. Look it up *before* you judge, and hand the same object
-            to ``add``: had the state changed in between, it would no longer be the current one, and count as aside.
+            to ``add``: had the state changed in between, it would no longer be the current one.
     """
 
-    __slots__ = ("_aside", "_half", "_lock", "_size", "current")
+    __slots__ = ("_aside", "_half", "_leaving", "_lock", "_size", "current")
 
     def __init__(self, size: int) -> None:
         self._size = size
         self._half = (size + 1) // 2
         self._lock = threading.Lock()
         self._aside: dict[str, VerifiedToken] = {}
-        self.current: dict[str, VerifiedToken] = {}
+        self._leaving: dict[str, VerifiedToken] = {}  # cannot be found any more; freed bit by bit, as thousands at once
+        self.current: dict[str, VerifiedToken] = {}  # would keep somebody waiting for milliseconds
 
     def __len__(self) -> int:
-        return len(self.current) + len(self._aside)
+        """Those that can be found."""
+        return len(self.current) + len(self._aside.keys() - self.current.keys())
 
     def recall(self, token: str) -> VerifiedToken | None:
         """A token that has been put aside; whether it is revoked must be judged again."""
         return self._aside.get(token)
 
     def add(self, token: str, entry: VerifiedToken, judged: dict[str, VerifiedToken]) -> None:
-        """Remember a token that was found good when ``judged`` was the current half."""
-        if self._size <= 0:
+        """Remember a token that was found good when ``judged`` was the current half, if it still is."""
+        if judged is not self.current or self._size <= 0:
             return
-        with self._lock:
-            if judged is not self.current:
-                self._aside[token] = entry
-                self._trim()
-                return
-            if len(judged) >= self._half:
-                self._turn()
-            self._aside.pop(token, None)
-            self.current[token] = entry
+        if len(judged) < self._half:
+            judged[token] = entry  # should another thread have turned just now, this one is forgotten and no harm done
+        else:
+            with self._lock:
+                if judged is self.current:
+                    self._turn()
+                    self.current[token] = entry
+        if self._leaving:
+            self._free_some()
 
     def discard(self, token: str) -> None:
         """Forget one token, if it is there."""
@@ -90,17 +95,31 @@ class VerifiedTokens:
         with self._lock:
             self._turn()
 
-    def purge_key(self, verify: VerifySignature) -> None:
-        """Forget every token whose signature was verified by this."""
+    def purge(self, is_gone: Callable[[VerifiedToken], bool]) -> None:
+        """Forget every token of which this is true, and have the others judged again."""
         with self._lock:
-            self._turn()
-            self._aside = {token: entry for token, entry in self._aside.items() if entry.key.verify is not verify}
+            # Nobody who finds the new current half may still find what is gone, and put it there.
+            self._aside = {token: entry for token, entry in self._aside.items() if not is_gone(entry)}
+            self._aside |= {token: entry for token, entry in self.current.copy().items() if not is_gone(entry)}
+            self.current = {}
+            self._trim()
 
     def _turn(self) -> None:
         judged, self.current = self.current, {}
-        self._aside.update(judged)
+        room = self._size - self._half
+        if len(judged) >= room:
+            self._aside, self._leaving = judged, self._aside
+        else:
+            for token in judged:
+                self._aside.pop(token, None)  # to stand behind those that nobody used
+            self._aside.update(judged)
         self._trim()
 
     def _trim(self) -> None:
-        while len(self._aside) > self._size - self._half:
-            del self._aside[next(iter(self._aside))]
+        for token in list(islice(self._aside, max(0, len(self._aside) - self._size + self._half))):
+            del self._aside[token]
+
+    def _free_some(self) -> None:
+        with suppress(KeyError):  # another thread was quicker
+            self._leaving.popitem()
+            self._leaving.popitem()

@@ -116,11 +116,20 @@ class Verifier:
     def _judge_again(self, verifying: Mapping[str, VerifySignature]) -> None:
         """Have every token judged anew; forget those of keys that no longer verify, or are other keys by now."""
         self._headers = {}
-        self.verified.turn()
         after = self.state.keys.verifying()
-        for kid, verify in verifying.items():
-            if after.get(kid) is not verify:
-                self.verified.purge_key(verify)
+        gone = {verify for kid, verify in verifying.items() if after.get(kid) is not verify}
+        if gone:
+            self.verified.purge(lambda known: known.key.verify in gone)
+        else:
+            self.verified.turn()
+
+    def forget_foreign(self, boot: float) -> None:
+        """Forget the tokens of foreign keys that count no more; to be called when any has ceased to.
+
+        Args:
+            boot: boot-time clock, seconds.
+        """
+        self.verified.purge(lambda known: not self.foreign.counts(known, boot))
 
     # -- verdicts out
 
@@ -152,11 +161,11 @@ class Verifier:
         """
         self._check_able(now, boot)
         if self.foreign and self.foreign.has_moved(boot):
-            self.verified.turn()
+            self.forget_foreign(boot)
         judged = self.verified.current  # before anything is judged; see VerifiedTokens
         known = judged.get(token) if isinstance(token, str) else None
         if known is None:
-            known = self._recall(token, boot) or self._verify_signature(token, boot, caller)  # 1 to 5
+            known = self._recall(token) or self._verify_signature(token, boot, caller)  # 1 to 5
             self._check_claims(known, now, audience)  # 6
             self._check_revoked(token, known)  # 7
             self.verified.add(token, known, judged)
@@ -191,14 +200,9 @@ class Verifier:
             limit = f"at most {self.policy.max_staleness:.0f} s is allowed"
             raise VerificationUnavailable(UnavailableCode.STALE, f"what is known {known}; {limit}")
 
-    def _recall(self, token: str, boot: float) -> VerifiedToken | None:
-        """A token whose signature has been verified before, if its key is still the same and counts."""
-        known = self.verified.recall(token) if isinstance(token, str) else None
-        if known is None:
-            return None
-        if isinstance(known.key, ForeignKey):
-            return known if self.foreign.still_counts(known.claims.iss, known.key, boot) else None
-        return known if self._key(known.key.kid).verify is known.key.verify else None
+    def _recall(self, token: str) -> VerifiedToken | None:
+        """A token whose signature has been verified before; those of keys that count no more have been purged."""
+        return self.verified.recall(token) if isinstance(token, str) else None
 
     def _verify_signature(self, token: str, boot: float, caller: str | None) -> VerifiedToken:
         """Steps 1 to 5 of RFC 9068 section 4 and RFC 7519 section 7.2, in this order.

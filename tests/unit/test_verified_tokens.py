@@ -53,14 +53,14 @@ def test_all_are_judged_again_after_a_turn_and_none_is_lost() -> None:
     assert all(tokens.recall(str(number)) is ENTRY for number in range(50))
 
 
-def test_what_was_judged_before_a_turn_counts_as_put_aside() -> None:
+def test_what_was_judged_before_a_turn_is_not_remembered() -> None:
     tokens = VerifiedTokens(100)
     judged = tokens.current
     tokens.turn()
     tokens.add("late", ENTRY, judged)
 
     assert "late" not in tokens.current
-    assert tokens.recall("late") is ENTRY
+    assert tokens.recall("late") is None
 
 
 def test_the_tokens_of_a_key_are_purged_with_it(issuer: IssuerSimulator, listener: Listener) -> None:
