@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -38,52 +38,80 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     raw: Mapping[str, Any]
 
 
-class UnverifiedClaims(msgspec.Struct, frozen=True, gc=False):
-    """The registered claims of a payload: their types checked, nothing else."""
-
-    iss: str
-    exp: float
-    aud: str | list[str] = []
-    sub: str | None = None
-    iat: float | None = None
-    nbf: float | None = None
-    jti: str | None = None
-    client_id: str | None = None
-    scope: str = ""
+_DECODER: Final = msgspec.json.Decoder(dict[str, Any])
+_MALFORMED: Final = "its claims are not those of an access token"
 
 
-_REGISTERED = msgspec.json.Decoder(UnverifiedClaims)
-_ALL = msgspec.json.Decoder(dict[str, Any])
+class ClaimsDecoder:
+    """Decodes payloads. It remembers the texts of scopes in use: the tokens of one client have the same."""
+
+    MAX_SCOPES: Final = 1024
+
+    def __init__(self) -> None:
+        self._scopes: dict[str, frozenset[str]] = {}
+
+    def decode(self, payload: bytes) -> Claims:
+        """The claims in a JWT payload whose signature has been checked.
+
+        Raises:
+            TokenRejected: ``malformed``, when the payload is no JSON object with the right types in it, or a list in it
+                is longer than selectors can be held against.
+        """
+        try:
+            raw: dict[str, Any] = _DECODER.decode(payload)
+            text = raw.get("scope", "")
+            claims = Claims(
+                iss=_text(raw["iss"]),
+                sub=_text_or_none(raw.get("sub")),
+                aud=_audience(raw.get("aud", [])),
+                exp=_seconds(raw["exp"]),
+                iat=_seconds_or_none(raw.get("iat")),
+                nbf=_seconds_or_none(raw.get("nbf")),
+                jti=_text_or_none(raw.get("jti")),
+                client_id=_text_or_none(raw.get("client_id")),
+                scope=self._scopes.get(text) or self._words(_text(text)),
+                raw=MappingProxyType(raw),
+            )
+        except (msgspec.MsgspecError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
+            raise TokenRejected(RejectionCode.MALFORMED, _MALFORMED) from error
+        for name, value in raw.items():
+            if value.__class__ is list and len(value) > MAX_MEMBERS:
+                raise TokenRejected(RejectionCode.MALFORMED, f"claim {name[:64]!r} has more than {MAX_MEMBERS} members")
+        return claims
+
+    def _words(self, text: str) -> frozenset[str]:
+        words = frozenset(text.split())
+        if len(words) > MAX_MEMBERS:
+            raise TokenRejected(RejectionCode.MALFORMED, f"it has more than {MAX_MEMBERS} scopes")
+        if len(self._scopes) >= self.MAX_SCOPES:
+            self._scopes = {}
+        self._scopes[text] = words
+        return words
 
 
-def decode_claims(payload: bytes) -> Claims:
-    """The claims in a JWT payload whose signature has been checked.
+def _text(value: Any) -> str:
+    if value.__class__ is str:
+        text: str = value
+        return text
+    raise ValueError("no text")
 
-    Raises:
-        TokenRejected: ``malformed``, when the payload is no JSON object with the right types in it, or a list in it
-            is longer than selectors can be held against.
-    """
-    try:
-        registered = _REGISTERED.decode(payload)
-        raw = _ALL.decode(payload)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise TokenRejected(RejectionCode.MALFORMED, "its claims are not those of an access token") from error
-    for name, value in raw.items():
-        if value.__class__ is list and len(value) > MAX_MEMBERS:
-            raise TokenRejected(RejectionCode.MALFORMED, f"claim {name[:64]!r} has more than {MAX_MEMBERS} members")
-    scope = frozenset(registered.scope.split())
-    if len(scope) > MAX_MEMBERS:
-        raise TokenRejected(RejectionCode.MALFORMED, f"it has more than {MAX_MEMBERS} scopes")
-    audience = registered.aud
-    return Claims(
-        iss=registered.iss,
-        sub=registered.sub,
-        aud=(audience,) if isinstance(audience, str) else tuple(audience),
-        exp=registered.exp,
-        iat=registered.iat,
-        nbf=registered.nbf,
-        jti=registered.jti,
-        client_id=registered.client_id,
-        scope=scope,
-        raw=MappingProxyType(raw),
-    )
+
+def _audience(value: Any) -> tuple[str, ...]:
+    """RFC 7519 section 4.1.3: one text, or a list of them."""
+    if value.__class__ is list:
+        return tuple(map(_text, value))
+    return (_text(value),)
+
+
+def _text_or_none(value: Any) -> str | None:
+    return None if value is None else _text(value)
+
+
+def _seconds(value: Any) -> float:
+    if value.__class__ is not int and value.__class__ is not float:
+        raise ValueError("no number")
+    return float(value)
+
+
+def _seconds_or_none(value: Any) -> float | None:
+    return None if value is None else _seconds(value)

@@ -82,9 +82,10 @@ def hot_path(verifier: Verifier, clock: Clock) -> Verify:
 
     def verify_step_by_step(token: str, audience: Audience, scope: str | None, caller: str | None) -> Claims:
         nonlocal window
-        now, boot = time(), clock.boot()
-        claims = verifier.verify(token, now=now, boot=boot, audience=audience, scope=scope, caller=caller)
-        window = _Window(now, now + verifier.able_for(now, boot))
+        now, boot, able = time(), clock.boot(), window
+        if not able.begins <= now < able.ends:
+            window = _Window(now, now + verifier.check_able(now, boot))
+        claims = verifier.judge(token, now, boot, audience, scope, caller)
         if scope is not None and len(required) < MAX_SCOPES:
             required[scope] = frozenset(scope.split())
         return claims

@@ -10,7 +10,7 @@ from msgspec import UNSET
 
 from events import EventOpener, EventRefused, IssuerTrust, RefusalCode, Stream, UnverifiedEvent
 from events.digests import digest_of
-from verifier_agent.claims import Claims, decode_claims
+from verifier_agent.claims import Claims, ClaimsDecoder
 from verifier_agent.errors import RejectionCode, TokenRejected, UnavailableCode, VerificationUnavailable
 from verifier_agent.foreign_issuers import ForeignIssuers, foreign_key
 from verifier_agent.issuer_state import IssuerState, Outcome
@@ -64,6 +64,7 @@ class Verifier:
         self._opener = EventOpener(trust)
         self.verified = VerifiedTokens(self.policy.cache_size)
         self.foreign = ForeignIssuers(trust.issuer, foreign)
+        self._claims = ClaimsDecoder()
         self._headers: dict[bytes, VerifyingKey] = {}
 
     # -- events in
@@ -159,9 +160,13 @@ class Verifier:
             VerificationUnavailable: no keys are known yet, or what is known is too old.
             ValueError: neither the call nor the policy names an audience.
         """
-        self._check_able(now, boot)
-        if self.foreign and self.foreign.has_moved(boot):
-            self.forget_foreign(boot)
+        self.check_able(now, boot)
+        return self.judge(token, now, boot, audience, scope, caller)
+
+    def judge(
+        self, token: str, now: float, boot: float, audience: Audience, scope: str | None, caller: str | None
+    ) -> Claims:
+        """``verify`` for a caller who has just made sure that we are able to judge, see there."""
         judged = self.verified.current  # before anything is judged; see VerifiedTokens
         known = judged.get(token) if isinstance(token, str) else None
         if known is None:
@@ -175,30 +180,32 @@ class Verifier:
             raise TokenRejected(RejectionCode.INSUFFICIENT_SCOPE, f"it lacks a scope out of {scope!r}")
         return known.claims
 
-    def able_for(self, now: float, boot: float) -> float:
-        """Seconds from ``now`` for which staleness will not keep us from judging; never more than a second.
-
-        Longer would be too long to go without a look at the boot-time clock, which nobody sets.
-        """
-        if self.policy.on_stale is OnStale.ALLOW:
-            return MAX_ABLE
-        age = self.state.freshness.age(now, boot)
-        return 0.0 if age is None else min(MAX_ABLE, self.policy.max_staleness - age)
-
     def freshness(self, now: float, boot: float) -> float | None:
         """Seconds since everything was known, see ``Freshness.age``."""
         return self.state.freshness.age(now, boot)
 
-    def _check_able(self, now: float, boot: float) -> None:
+    def check_able(self, now: float, boot: float) -> float:
+        """Make sure that enough is known, and newly enough.
+
+        Returns:
+            Seconds from ``now`` for which this will not change, never more than one: longer would be too long to go
+            without a look at the boot-time clock, which nobody sets.
+
+        Raises:
+            VerificationUnavailable: no keys are known yet, or what is known is too old.
+        """
+        if self.foreign and self.foreign.has_moved(boot):
+            self.forget_foreign(boot)
         if not self.state.keys.seq:
             raise VerificationUnavailable(UnavailableCode.NO_KEYS, "no key set has been heard yet")
         if self.policy.on_stale is OnStale.ALLOW:
-            return
+            return MAX_ABLE
         age = self.state.freshness.age(now, boot)
         if age is None or age > self.policy.max_staleness:
             known = "was never complete" if age is None else f"is {age:.0f} s old"
             limit = f"at most {self.policy.max_staleness:.0f} s is allowed"
             raise VerificationUnavailable(UnavailableCode.STALE, f"what is known {known}; {limit}")
+        return min(MAX_ABLE, self.policy.max_staleness - age)
 
     def _recall(self, token: str) -> VerifiedToken | None:
         """A token whose signature has been verified before; those of keys that count no more have been purged."""
@@ -225,7 +232,7 @@ class Verifier:
             raise TokenRejected(RejectionCode.BAD_SIGNATURE, "not signed by the key it names") from error
         if isinstance(key, VerifyingKey) and len(headers) < MAX_HEADERS:
             headers[unverified.header] = key
-        claims, skew = decode_claims(unverified.payload), self.policy.skew
+        claims, skew = self._claims.decode(unverified.payload), self.policy.skew
         starts = max(claims.nbf or 0.0, claims.iat or 0.0)
         default = (foreign and foreign.issuer.audience) or self.policy.audience
         audiences = (UNSET, *claims.aud, None) if default in claims.aud else (*claims.aud, None)
