@@ -33,9 +33,6 @@ class ForeignIssuers:
         refuse_own_issuer(own, (each.issuer for each in self.keys.values()))
         self._seen = self._state(float("-inf"))
 
-    def __bool__(self) -> bool:
-        return bool(self.keys)
-
     def of(self, payload: bytes) -> ForeignKeys | None:
         """The keys for a token that claims to be of a foreign issuer. It does so before anything of it is verified:
         what is settled by it is only whose keys it must be signed with."""

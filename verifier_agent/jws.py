@@ -21,7 +21,7 @@ class Header(NamedTuple):
     typ: str
 
 
-class UnverifiedToken(NamedTuple):
+class UnverifiedToken(msgspec.Struct, frozen=True, gc=False):
     """A token cut into parts; nothing about it is known yet.
 
     Attributes:

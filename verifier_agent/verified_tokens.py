@@ -6,7 +6,6 @@ token is revoked again whenever anything has changed that might revoke it.
 
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from itertools import islice
 
 import msgspec
@@ -120,6 +119,8 @@ class VerifiedTokens:
             del self._aside[token]
 
     def _free_some(self) -> None:
-        with suppress(KeyError):  # another thread was quicker
+        try:
             self._leaving.popitem()
             self._leaving.popitem()
+        except KeyError:  # another thread was quicker
+            pass

@@ -194,7 +194,7 @@ class Verifier:
         Raises:
             VerificationUnavailable: no keys are known yet, or what is known is too old.
         """
-        if self.foreign and self.foreign.has_moved(boot):
+        if self.foreign.keys and self.foreign.has_moved(boot):
             self.forget_foreign(boot)
         if not self.state.keys.seq:
             raise VerificationUnavailable(UnavailableCode.NO_KEYS, "no key set has been heard yet")
@@ -220,17 +220,19 @@ class Verifier:
         """
         headers = self._headers  # before anything is judged: an event that comes meanwhile puts another in its place
         unverified = parse_token(token)  # 1
-        foreign = self.foreign.of(unverified.payload) if self.foreign else None
+        foreign = self.foreign.of(unverified.payload) if self.foreign.keys else None
+        seen = headers.get(unverified.header) if foreign is None else None
+        key: VerifyingKey | ForeignKey
         if foreign is not None:
-            key: VerifyingKey | ForeignKey = foreign_key(foreign, unverified.header, boot, caller)  # 2 to 4
+            key = foreign_key(foreign, unverified.header, boot, caller)  # 2 to 4
         else:
-            key = headers.get(unverified.header) or self._own_key(unverified.header)  # 2 to 4
+            key = seen or self._own_key(unverified.header)  # 2 to 4
         hashed = sha256(unverified.signing_input).digest()
         try:
             key.verify(unverified.signature, unverified.signing_input, hashed)  # 5
         except (InvalidSignature, ValueError) as error:
             raise TokenRejected(RejectionCode.BAD_SIGNATURE, "not signed by the key it names") from error
-        if isinstance(key, VerifyingKey) and len(headers) < MAX_HEADERS:
+        if seen is None and isinstance(key, VerifyingKey) and len(headers) < MAX_HEADERS:
             headers[unverified.header] = key
         claims, skew = self._claims.decode(unverified.payload), self.policy.skew
         starts = max(claims.nbf or 0.0, claims.iat or 0.0)
