@@ -105,5 +105,11 @@ class SettingInvalid(ValueError):
     """A setting that cannot be used; the message names it, its source and what is allowed."""
 
 
+class StoreUnavailable(Exception):
+    """What an agent saves to or starts from cannot be reached, or is no such thing. Verifying goes on without it."""
+
+    retryable = True
+
+
 class SnapshotInvalid(ValueError):
     """A snapshot that is not one, or is another issuer's."""

@@ -1,0 +1,60 @@
+"""Where an agent keeps what it has heard: one small Protocol, one contract suite for all that implement it.
+
+A store is never the truth. What is read from it is checked as if it had come from the log: the snapshot is sealed by the
+issuer, the events are signed, and what is missing is a hole. So whoever can write to a store can make an agent slower
+or stale, and never make it forget.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+from events import Stream
+
+
+class SealedSnapshot(msgspec.Struct, frozen=True):
+    """A snapshot made by the issuer.
+
+    Attributes:
+        seal: a signed event that holds the hash of ``data``, and up to where it reaches.
+        data: what ``Verifier.snapshot`` wrote.
+    """
+
+    seal: bytes
+    data: bytes
+
+
+class SavedEvent(NamedTuple):
+    """One signed event as it was read from the log; unverified, like the log's."""
+
+    stream: Stream
+    data: bytes
+
+
+class SavedState(NamedTuple):
+    """What an agent can start from.
+
+    Attributes:
+        snapshot: the newest that was saved, if any.
+        events: heard since, in the order in which they were saved; some may be missing or stand there twice.
+    """
+
+    snapshot: SealedSnapshot | None
+    events: Sequence[SavedEvent]
+
+
+class StateStore(Protocol):
+    """A place to save to. Every method may raise ``StoreUnavailable``; none blocks the event loop."""
+
+    async def load(self) -> SavedState:
+        """All that is there; nothing is fine too."""
+
+    async def replace(self, snapshot: SealedSnapshot, events: Sequence[SavedEvent]) -> None:
+        """Begin anew from a snapshot and what has been heard since. Whole or not at all."""
+
+    async def append(self, events: Sequence[SavedEvent]) -> None:
+        """Add what has been heard."""
+
+    async def close(self) -> None:
+        """Let go of it."""
