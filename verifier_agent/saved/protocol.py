@@ -1,8 +1,8 @@
 """Where an agent keeps what it has heard: one small Protocol, one contract suite for all that implement it.
 
-A store is never the truth. What is read from it is checked as if it had come from the log: the snapshot is sealed by the
-issuer, the events are signed, and what is missing is a hole. So whoever can write to a store can make an agent slower
-or stale, and never make it forget.
+A store is never the truth. What is read from it is checked as if it had come from the log: the snapshot is sealed by
+the issuer, the events are signed, and what is missing is a hole. So whoever can write to a store can make an agent
+slower or stale, and never make it forget.
 """
 
 from collections.abc import Sequence
