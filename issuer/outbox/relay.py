@@ -10,15 +10,15 @@ import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from enum import StrEnum
-from typing import Final
+from typing import Final, Protocol
 
 from sqlalchemy import exists, update
 
-from events import EventOpener, EventSigner, LogError, SignedEvent, Stream, format_seq
+from events import EventOpener, EventSigner, LogError, SignedEvent, Stream
 from events.log import EventLog
 from events.streams import SEQUENCED
 from issuer.errors import IssuerError, StoreUnavailable
-from issuer.outbox.clock_guard import ClockGuard
+from issuer.outbox.heartbeats import Heartbeats
 from issuer.outbox.lease import LEASE_SECONDS, RELAY, Lease
 from issuer.outbox.offers import Offers
 from issuer.outbox.outbox import Outbox, StoredEvent, published_mark
@@ -49,6 +49,16 @@ class RelayState(StrEnum):
     HALTED = "halted"
 
 
+class Hearer(Protocol):
+    """Somebody beside the relay who passes events on."""
+
+    def offer(self, event: SignedEvent) -> None:
+        """This has just been committed by this process."""
+
+    def look(self) -> None:
+        """The store has something that another replica has decided."""
+
+
 class LeaseLost(IssuerError):
     """Another process is the relay now."""
 
@@ -70,19 +80,30 @@ class Relay:
         opener: EventOpener,
         holder: str,
         clock: Clock,
+        also: Sequence[Hearer] = (),
     ) -> None:
+        """Set up.
+
+        Args:
+            database: where the outbox is.
+            outbox: what to publish.
+            event_log: where to publish it.
+            signer: of heartbeats.
+            opener: of what the log holds.
+            holder: name of this process in the lease; no other has it.
+            clock: of this machine.
+            also: who else is told what is offered here, whether or not this process publishes.
+        """
         self.state = RelayState.WAITING
         self.halted: str | None = None
         self._database = database
         self._outbox = outbox
         self._log = event_log
-        self._signer = signer
         self._lease = Lease(database, RELAY, holder)
         self._read_back = ReadBack(database, outbox, event_log, opener)
         self._offers = Offers()
-        self._clock = clock
-        self._clock_guard = ClockGuard()
-        self._clock_trusted = True
+        self._heartbeats = Heartbeats(database, outbox, signer, clock)
+        self._also = also
         self._look = True
         self._decided = asyncio.Event()
         self._fence = 0
@@ -91,11 +112,15 @@ class Relay:
 
     def offer(self, event: SignedEvent) -> None:
         """Say what has just been committed by this process."""
+        for hearer in self._also:
+            hearer.offer(event)
         self._offers.put(event)
         self._decided.set()
 
     def look(self) -> None:
         """Say that the store has something that another replica has decided."""
+        for hearer in self._also:
+            hearer.look()
         self._look = True
         self._decided.set()
 
@@ -162,7 +187,7 @@ class Relay:
                     ends = await self._ends(ends)
             except LogError as error:
                 self._log_is_away(error)
-            if beats % FLOOR_EVERY == 0 and self._clock_trusted:
+            if beats % FLOOR_EVERY == 0 and self._heartbeats.clock_trusted:
                 await self._outbox.advance_floor()
             beats += 1
             await asyncio.sleep(BEAT_SECONDS)
@@ -183,20 +208,9 @@ class Relay:
         self._decided.set()
 
     async def _send_heartbeat(self) -> None:
-        async with self._database.write() as connection:
-            seq, heartbeat = await self._outbox.heartbeat(connection)
-        trusted, self._clock_trusted = (
-            self._clock_trusted,
-            self._clock_guard.trusts(heartbeat.time, self._clock.boot()),
-        )
-        if not self._clock_trusted:
-            if trusted:
-                log.critical("store_clock_leaps", extra={"time": heartbeat.time})
-            return
-        event = self._signer.sign(
-            Stream.HEARTBEATS, seq, heartbeat, time=heartbeat.time, txn=f"heartbeat.{format_seq(seq)}"
-        )
-        await self._log.append(Stream.HEARTBEATS, [event.text])
+        event = await self._heartbeats.next()
+        if event is not None:
+            await self._log.append(Stream.HEARTBEATS, [event.text])
 
     # -- events
 
