@@ -19,11 +19,14 @@ from issuer.endpoints.middleware import errors, request_ids
 from issuer.endpoints.routes import add_routes
 from issuer.endpoints.services import SERVICES, Services
 from issuer.errors import BackgroundTaskFailed
+from issuer.feed.feed import Feed
+from issuer.feed.source import StoreSource
 from issuer.grants import load_grants
 from issuer.housekeeping import Housekeeping
 from issuer.keys.generation import public
 from issuer.keys.key_service import KeyService, KeyVault
 from issuer.keys.sealing import KeyEncryptionKey
+from issuer.outbox.heartbeats import Heartbeats
 from issuer.outbox.horizon import note_ceiling
 from issuer.outbox.outbox import Outbox
 from issuer.outbox.own_agent import OwnAgent
@@ -65,9 +68,10 @@ async def running_services(settings: IssuerSettings, clock: Clock | None = None)
         signer = EventSigner(settings.issuer, EventKey(event_jwk))
         outbox = Outbox(database, signer)
         own_agent = OwnAgent(database, outbox, trust, settings.skew, clock)
-        relay = Relay(
-            database, outbox, event_log, signer, EventOpener(trust), holder=secrets.token_hex(16), clock=clock
-        )
+        source = StoreSource(database, outbox, Heartbeats(database, outbox, signer, clock), clock)
+        feed = Feed(source, settings.feed_readers)
+        opener, holder = EventOpener(trust), secrets.token_hex(16)
+        relay = Relay(database, outbox, event_log, signer, opener, holder, clock, also=[feed])
         keys = KeyService(database, outbox, vault, settings.signing_algorithms)
         services = Services(
             settings=settings,
@@ -79,11 +83,13 @@ async def running_services(settings: IssuerSettings, clock: Clock | None = None)
             revocations=RevocationService(settings, database, outbox, own_agent, relay),
             own_agent=own_agent,
             relay=relay,
+            feed=feed,
         )
         await outbox.initialise()
         await services.keys.initialise()
         await note_ceiling(database, settings.token_lifetime_ceiling)  # before any token is made under it
         await services.own_agent.catch_up()
+        await feed.start()
         await stack.enter_async_context(_background(services, event_log))
         yield services
 
@@ -126,7 +132,12 @@ def create_app(settings: IssuerSettings, clock: Clock | None = None) -> web.Appl
             yield
 
     app.cleanup_ctx.append(services)
+    app.on_shutdown.append(_end_feed)
     return app
+
+
+async def _end_feed(app: web.Application) -> None:
+    app[SERVICES].feed.end()
 
 
 @asynccontextmanager
@@ -148,6 +159,7 @@ async def _background(services: Services, event_log: EventLog) -> AsyncIterator[
     tasks = [
         asyncio.create_task(services.own_agent.run(services.relay.look), name="own-agent"),
         asyncio.create_task(services.relay.run(), name="relay"),
+        asyncio.create_task(services.feed.run(), name="feed"),
         asyncio.create_task(housekeeping.run(), name="housekeeping"),
         asyncio.create_task(_report_faults(event_log), name="log-check"),
     ]

@@ -29,6 +29,9 @@ class IssuerSettings(msgspec.Struct, frozen=True, kw_only=True):
         access_token_lifetime: unless a client has its own.
         token_lifetime_ceiling: no token lives longer, whatever a client has; the log's retention must cover it.
         skew: by how much the clocks of verifiers may differ.
+        feed: who may read ``/events``: with a ``token`` of scope ``tocsin.events``, whoever comes (``open``), or nobody
+            (``off``).
+        feed_readers: most connections to the feed at once.
         migrate: whether to bring the store's tables up to date at start.
     """
 
@@ -44,10 +47,16 @@ class IssuerSettings(msgspec.Struct, frozen=True, kw_only=True):
     access_token_lifetime: Seconds = 900
     token_lifetime_ceiling: Seconds = 86_400
     skew: Seconds = 5
+    feed: Literal["token", "open", "off"] = "token"
+    feed_readers: int = 1000
     migrate: bool = True
 
     def __post_init__(self) -> None:
         _check_issuer(self.issuer)
+        if urlsplit(self.log).scheme in ("https", "http"):
+            raise SettingInvalid("setting 'log' is an event feed, which can only be read; an issuer writes to its log")
+        if self.feed_readers < 1:
+            raise SettingInvalid(f"setting 'feed_readers' must be 1 or more, not {self.feed_readers}")
         if self.kek_file is None and self.kek is None:
             raise SettingInvalid("setting 'kek_file' is missing: set TOCSIN_KEK_FILE, or TOCSIN_KEK to the key itself")
         if not 0 <= self.port < 65536:

@@ -1,4 +1,4 @@
-"""The event logs, chosen by URL: ``memory:``, ``sqlite:///file`` and ``kafka://host:port``."""
+"""The event logs, chosen by URL: ``memory:``, ``sqlite:///file``, ``kafka://host:port`` and ``https://host/events``."""
 
 from urllib.parse import urlsplit
 
@@ -9,6 +9,7 @@ from events.log.retention import Retention
 __all__ = ["Entry", "EventLog", "Retention", "open_log", "prepare_log"]
 
 _NEEDS_KAFKA = "kafka:// needs the extra: pip install 'tocsin[kafka]'"
+_NEEDS_HTTP = "https:// needs the extra: pip install 'tocsin[sidecar]'"
 
 
 def open_log(url: str, retention: Retention | None = None) -> EventLog:
@@ -16,7 +17,9 @@ def open_log(url: str, retention: Retention | None = None) -> EventLog:
 
     Args:
         url: ``memory:`` (this process alone), ``sqlite:///relative.db``, ``sqlite:////absolute.db``, or
-            ``kafka://[user:password@]host:port[,host:port…][?option=value…]``, see ``KafkaSettings``.
+            ``kafka://[user:password@]host:port[,host:port…][?option=value…]``, see ``KafkaSettings``, or, to be read
+            alone, an issuer's feed ``https://[client:secret@]host[:port]/events[?option=value…]``, see
+            ``FeedSettings``.
         retention: how long what is appended must be kept; what is shorter in the log is reported by ``check``.
 
     Raises:
@@ -39,7 +42,16 @@ def open_log(url: str, retention: Retention | None = None) -> EventLog:
             raise LogMisconfigured(_NEEDS_KAFKA) from error
 
         return KafkaLog.at(url, retention)
-    raise LogMisconfigured(f"no event log has the scheme {scheme!r}; there are memory:, sqlite:/// and kafka://")
+    if scheme in ("https", "http"):
+        try:
+            from events.log.feed import FeedLog
+        except ImportError as error:
+            raise LogMisconfigured(_NEEDS_HTTP) from error
+
+        return FeedLog.at(url)
+    raise LogMisconfigured(
+        f"no event log has the scheme {scheme!r}; there are memory:, sqlite:///, kafka:// and https://"
+    )
 
 
 async def prepare_log(url: str, retention: Retention) -> list[str]:

@@ -23,6 +23,7 @@ class EventLog(Protocol):
 
         Raises:
             LogUnavailable: not in time, or not at all; some of them may have been added nevertheless.
+            LogMisconfigured: this log can only be read, as an issuer's feed.
         """
 
     async def read(self, after: Mapping[Stream, int | None], *, wait: float, limit: int = 1000) -> list[Entry]:

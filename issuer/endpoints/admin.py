@@ -31,7 +31,7 @@ def needs(scope: str) -> Callable[[Handler], Handler]:
 
     def wrap(handler: Handler) -> Handler:
         async def guarded(request: web.Request) -> web.StreamResponse:
-            request[ACTOR] = _authorized(request, scope)
+            request[ACTOR] = authorized(request, scope)
             return await handler(request)
 
         return guarded
@@ -39,7 +39,12 @@ def needs(scope: str) -> Callable[[Handler], Handler]:
     return wrap
 
 
-def _authorized(request: web.Request, scope: str) -> str:
+def authorized(request: web.Request, scope: str) -> str:
+    """Who calls, by a bearer token of ours, for ourselves, that has ``scope`` and is good now.
+
+    Raises:
+        OAuthError: there is none, or it does not allow this, or cannot be judged.
+    """
     services = request.app[SERVICES]
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():

@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from events.streams import SEQUENCED
 from issuer.endpoints.services import SERVICES
 from issuer.errors import StoreUnavailable
+from issuer.feed.feed import Feed
 from issuer.outbox.relay import RelayState
 
 ANSWERS: Final = web.AppKey("answers", Counter[tuple[str, int]])
@@ -75,3 +76,16 @@ class _IssuerMetrics(Collector):
         revocations.add_metric(["selector"], state.revocations.selectors)
         revocations.add_metric(["digest"], state.revocations.digests)
         yield revocations
+        yield from _feed(services.feed)
+
+
+def _feed(feed: Feed) -> Iterator[Metric]:
+    yield GaugeMetricFamily("tocsin_feed_readers", "Connections to the event feed", value=feed.readers)
+    told = CounterMetricFamily("tocsin_feed_events", "Events sent by the event feed", labels=["stream"])
+    for stream, count in feed.told.items():
+        told.add_metric([stream], count)
+    yield told
+    cut_off = CounterMetricFamily("tocsin_feed_cut_off", "Readers of the feed that were cut off", labels=["reason"])
+    for reason, count in feed.cut_off.items():
+        cut_off.add_metric([reason], count)
+    yield cut_off

@@ -2,7 +2,17 @@
 
 from aiohttp import web
 
-from issuer.endpoints import admin_keys, admin_revocations, health, introspection, metadata, metrics, revocation, token
+from issuer.endpoints import (
+    admin_keys,
+    admin_revocations,
+    events,
+    health,
+    introspection,
+    metadata,
+    metrics,
+    revocation,
+    token,
+)
 
 
 def add_routes(app: web.Application) -> None:
@@ -21,6 +31,7 @@ def add_routes(app: web.Application) -> None:
             web.get("/admin/v1/keys", admin_keys.list_all),
             web.post("/admin/v1/keys/rotate", admin_keys.rotate),
             web.post("/admin/v1/keys/{kid}/revoke", admin_keys.revoke),
+            web.get("/events", events.events, allow_head=False),
             web.get("/livez", health.livez),
             web.get("/readyz", health.readyz),
             web.get("/metrics", metrics.metrics),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from issuer.clients import ClientStore
+from issuer.feed.feed import Feed
 from issuer.grants import Grant
 from issuer.keys.key_service import KeyService
 from issuer.outbox.own_agent import OwnAgent
@@ -29,6 +30,7 @@ class Services:
     revocations: RevocationService
     own_agent: OwnAgent
     relay: Relay
+    feed: Feed
 
 
 SERVICES = web.AppKey("services", Services)

@@ -1,4 +1,4 @@
-"""What every event log must do: one suite over memory, SQLite and Kafka."""
+"""What every event log must do: one suite over memory, SQLite, Kafka and the issuer's feed."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -14,6 +14,7 @@ from events.log import Entry, EventLog, Retention, open_log
 from events.log.kafka_settings import KafkaSettings
 from events.log.kafka_topics import KafkaTopics
 from events.streams import FOLLOWED
+from tests.feed_under_test import ServedFeed
 
 SOON = 30.0
 """Seconds within which an entry is certainly heard; none of it takes that long."""
@@ -25,15 +26,18 @@ class Place:
 
     Attributes:
         url: where.
+        feed: what is served there, when it is a feed.
         opened: handles that the fixture closes.
     """
 
     url: str
+    feed: ServedFeed | None = None
     opened: list[EventLog] = field(default_factory=list)
 
     def open(self, retention: Retention | None = None) -> EventLog:
         """One more handle; the fixture closes it."""
-        self.opened.append(open_log(self.url, retention))
+        log = open_log(self.url, retention)
+        self.opened.append(log if self.feed is None else self.feed.written(log))
         return self.opened[-1]
 
 
@@ -56,10 +60,17 @@ async def in_kafka(request: pytest.FixtureRequest) -> Place:
     return Place(url)
 
 
+async def in_feed(_request: pytest.FixtureRequest) -> Place:
+    """A feed on this machine, of what its handles append to its source."""
+    feed = await ServedFeed.start()
+    return Place(feed.url, feed)
+
+
 PLACES: dict[str, Callable[[pytest.FixtureRequest], Awaitable[Place]]] = {
     "memory": in_memory,
     "sqlite": in_sqlite,
     "kafka": in_kafka,
+    "feed": in_feed,
 }
 
 
@@ -70,7 +81,7 @@ async def place(request: pytest.FixtureRequest) -> AsyncIterator[Place]:
         yield made
 
 
-@pytest.fixture(params=["sqlite", "kafka"])
+@pytest.fixture(params=["sqlite", "kafka", "feed"])
 async def shared(request: pytest.FixtureRequest) -> AsyncIterator[Place]:
     """Each kind of log of which two objects at one URL are the same log."""
     async with _made(request) as made:
@@ -83,6 +94,15 @@ async def _made(request: pytest.FixtureRequest) -> AsyncIterator[Place]:
     yield made
     for log in made.opened:
         await log.close()
+    if made.feed is not None:
+        await made.feed.stop()
+
+
+@pytest.fixture(params=["memory", "sqlite", "kafka"])
+async def opaque(request: pytest.FixtureRequest) -> AsyncIterator[EventLog]:
+    """An empty log of each kind that carries any octets; a feed carries lines."""
+    async with _made(request) as made:
+        yield made.open()
 
 
 @pytest.fixture
@@ -287,10 +307,10 @@ async def test_a_position_in_an_empty_stream_is_lost(log: EventLog) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"\0", bytes(range(256)), b"x" * 700_000], ids=["empty", "zero", "all", "large"])
-async def test_an_entry_is_kept_octet_by_octet(log: EventLog, data: bytes) -> None:
-    await log.append(Stream.REVOCATIONS, [data, b"next"])
+async def test_an_entry_is_kept_octet_by_octet(opaque: EventLog, data: bytes) -> None:
+    await opaque.append(Stream.REVOCATIONS, [data, b"next"])
 
-    assert [entry.data for entry in await read_all(log, Stream.REVOCATIONS, 2)] == [data, b"next"]
+    assert [entry.data for entry in await read_all(opaque, Stream.REVOCATIONS, 2)] == [data, b"next"]
 
 
 async def test_many_large_entries_are_all_heard(log: EventLog) -> None:
