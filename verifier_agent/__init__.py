@@ -20,6 +20,7 @@ from verifier_agent.issuer_state import Outcome
 from verifier_agent.jwks import ForeignIssuer
 from verifier_agent.policy import OnStale, VerificationPolicy
 from verifier_agent.settings import AgentSettings
+from verifier_agent.thread_agent import ThreadAgent
 from verifier_agent.verifier import Verifier
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "SettingInvalid",
     "SnapshotInvalid",
     "Sources",
+    "ThreadAgent",
     "TokenRejected",
     "UnavailableCode",
     "VerificationPolicy",
