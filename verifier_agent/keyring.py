@@ -138,16 +138,18 @@ class Keyring:
         self._revoked |= revoked
 
     def _parse(self) -> None:
-        known, self._keys, self.unusable = self._keys, {}, {}
+        keys: dict[str, VerifyingKey] = {}
+        unusable: dict[str, str] = {}
         for published in self._current.keys:
-            old = known.get(published.kid)
+            old = self._keys.get(published.kid)
             if old is not None and old.published.jwk == published.jwk and old.published.alg == published.alg:
-                self._keys[published.kid] = VerifyingKey(published, old.verify)
+                keys[published.kid] = VerifyingKey(published, old.verify)
             elif published.jwk is not None:
                 try:
-                    self._keys[published.kid] = VerifyingKey(published, _parse_key(published.alg, published.jwk))
+                    keys[published.kid] = VerifyingKey(published, _parse_key(published.alg, published.jwk))
                 except ValueError as error:
-                    self.unusable[published.kid] = str(error)
+                    unusable[published.kid] = str(error)
+        self._keys, self.unusable = keys, unusable  # as a whole: others may be verifying
 
 
 def _parse_key(alg: str, jwk: dict[str, str]) -> VerifySignature:

@@ -72,9 +72,11 @@ class SelectorIndex:
         if name is None:
             self._everything = self._everything.plus(revocation)
             return
-        buckets, key = self._by_claim.setdefault(name, {}), _key(claims[name])
+        key = _key(claims[name])
+        if name not in self._by_claim:
+            self._probe({**self._by_claim, name: {}})
+        buckets = self._by_claim[name]
         buckets[key] = buckets.get(key, _NOTHING).plus(revocation)
-        self._probes = tuple(self._by_claim.items())
 
     def remove(self, seq: int) -> bool:
         """Take one out of force; whether it was there."""
@@ -89,8 +91,7 @@ class SelectorIndex:
         if not buckets[key]:
             del buckets[key]
         if not buckets:
-            del self._by_claim[name]
-            self._probes = tuple(self._by_claim.items())
+            self._probe({other: held for other, held in self._by_claim.items() if other != name})
         return True
 
     def find(self, claims: Mapping[str, Any], iat: float | None) -> SelectorRevocation | None:
@@ -117,10 +118,13 @@ class SelectorIndex:
         if len(self._probes) <= FEW_PROBES:
             return self._probes
         by_claim = self._by_claim
-        return [(name, by_claim.get(name, {})) for name in claims.keys() & by_claim.keys()]
+        return [(name, by_claim[name]) for name in claims.keys() & by_claim.keys()]
 
     def _hit(self, bucket: "_Bucket", claims: Mapping[str, Any], iat: float | None) -> SelectorRevocation | None:
         return bucket.first_hit(claims, _usable(claims.get("rsq")) if self._own else None, iat)
+
+    def _probe(self, by_claim: dict[str, dict[Hashable, "_Bucket"]]) -> None:
+        self._by_claim, self._probes = by_claim, tuple(by_claim.items())
 
     def _probed(self, claims: Mapping[str, ClaimValue]) -> str | None:
         """The claim by which a selector will be found: the one that has the fewest others to be tried with it."""

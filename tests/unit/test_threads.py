@@ -34,6 +34,7 @@ class Crowd:
         self.verify = hot_path(self.listener.verifier, issuer.clock)
         self.tokens: tuple[str, ...] = ()
         self.must_be_rejected: tuple[str, ...] = ()
+        self.must_be_good = False
         self.wrong: list[Any] = []
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._run) for _ in range(THREADS)]
@@ -56,7 +57,7 @@ class Crowd:
                 try:
                     self.verify(token)
                 except TokenRejected as rejected:
-                    if rejected.code not in (RejectionCode.REVOKED, RejectionCode.KEY_REVOKED):
+                    if self.must_be_good or rejected.code not in (RejectionCode.REVOKED, RejectionCode.KEY_REVOKED):
                         self.wrong.append(rejected.code)
                 except Exception as error:  # noqa: BLE001 - whatever it is, it is a defect
                     self.wrong.append(error)
@@ -102,6 +103,16 @@ def test_what_is_lifted_becomes_good_for_every_thread_while_they_look() -> None:
             crowd.listener.hear(revocation, crowd.issuer.lift(revocation))
 
             assert crowd.verify(token)
+
+
+def test_a_good_token_stays_good_for_every_thread_while_keys_and_revocations_of_others_come_and_go() -> None:
+    with Crowd(IssuerSimulator(), 3) as crowd:
+        crowd.must_be_good = True
+        for number in range(ROUNDS):
+            other = crowd.issuer.revoke(Selector(claims={f"claim-{number % 7}": "x"}))
+            crowd.listener.hear(other, crowd.issuer.publish_key(signing_key("ES256", f"key-{number % 3}")))
+            crowd.tokens = tuple(crowd.issuer.token() for _ in range(4))
+            crowd.listener.hear(crowd.issuer.lift(other))
 
 
 def test_a_revocation_that_comes_while_a_token_is_being_judged_counts_from_the_next_call(
