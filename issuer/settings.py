@@ -53,7 +53,7 @@ class IssuerSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         _check_issuer(self.issuer)
-        if urlsplit(self.log).scheme in ("https", "http"):
+        if self.log.partition(":")[0].lower() in ("https", "http"):
             raise SettingInvalid("setting 'log' is an event feed, which can only be read; an issuer writes to its log")
         if self.feed_readers < 1:
             raise SettingInvalid(f"setting 'feed_readers' must be 1 or more, not {self.feed_readers}")

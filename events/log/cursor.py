@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from events.sequence import format_seq, pack
+from events.sequence import MAX_SEQ, NUMBER_BITS, format_seq, unpack
 from events.streams import FOLLOWED, Stream
 
 MAX_CURSOR: Final = 64
@@ -38,16 +38,16 @@ def parse_cursor(text: str) -> dict[Stream, int]:
         found = _PLACE.fullmatch(place)
         if found is None or found[1] not in streams:
             raise ValueError("this is no position of the feed")
-        positions[streams[found[1]]] = pack(int(found[2]), int(found[3]))
-    if format_cursor(positions) != text or not all(is_position(seq) for seq in positions.values()):
-        raise ValueError("this is no position of the feed")  # leading zeros, another order, a stream twice
+        seq = int(found[2]) << NUMBER_BITS | int(found[3])
+        if not is_position(seq):
+            raise ValueError("this is no position of the feed")
+        positions[streams[found[1]]] = seq
+    if format_cursor(positions) != text:  # leading zeros, another order, a stream twice
+        raise ValueError("this is no position of the feed")
     return positions
 
 
 def is_position(seq: int) -> bool:
     """Whether an event can stand at ``seq``."""
-    try:
-        incarnation, _, number = format_seq(seq).partition(".")
-        return pack(int(incarnation), int(number)) == seq and int(number) > 0
-    except ValueError:
-        return False
+    incarnation, number = unpack(seq)
+    return 0 < seq <= MAX_SEQ and incarnation > 0 and number > 0
