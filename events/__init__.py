@@ -16,6 +16,7 @@ from events.records import (
     Record,
     Revoke,
     RevokeDigests,
+    Snapshot,
     UnknownRecord,
 )
 from events.selectors import Selector
@@ -47,6 +48,7 @@ __all__ = [
     "Selector",
     "SelectorInvalid",
     "SignedEvent",
+    "Snapshot",
     "Stream",
     "StreamHead",
     "StreamSequence",

@@ -160,6 +160,28 @@ class Heartbeat(Record, frozen=True, kw_only=True, omit_defaults=True):
     heads: dict[str, StreamHead]
 
 
+class Snapshot(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """The seal of a snapshot: a heartbeat that also names the bytes of a state for which its heads are covered.
+
+    It is numbered as a heartbeat and never published: it travels with the bytes that it names.
+
+    Attributes:
+        sha256: of the bytes, in hexadecimal.
+        size: how many bytes.
+        time: as a heartbeat's.
+        heads: as a heartbeat's.
+    """
+
+    type: ClassVar[str] = NAMESPACE + "snapshot"
+    streams: ClassVar[tuple[Stream, ...]] = (Stream.HEARTBEATS,)
+    critical: ClassVar[bool] = False
+
+    sha256: str
+    size: int
+    time: float
+    heads: dict[str, StreamHead]
+
+
 class AgentStatus(Record, frozen=True, kw_only=True, omit_defaults=True):
     """What an agent says of itself on the agents stream.
 
@@ -194,7 +216,7 @@ class UnknownRecord(Record, frozen=True, kw_only=True):
 
 
 KNOWN: Final[Mapping[str, type[Record]]] = {
-    record.type: record for record in (Revoke, RevokeDigests, Lift, KeySet, Baseline, Heartbeat, AgentStatus)
+    record.type: record for record in (Revoke, RevokeDigests, Lift, KeySet, Baseline, Heartbeat, Snapshot, AgentStatus)
 }
 
 

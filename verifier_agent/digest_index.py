@@ -57,8 +57,14 @@ class DigestIndex:
     def __iter__(self) -> Iterator[tuple[int, "array[int]"]]:
         return iter(self._batches.items())
 
-    def add(self, seq: int, digests: "array[int]") -> None:
-        """Put the batch of event ``seq`` in force."""
+    def add(self, seq: int, digests: "array[int]", *, most_unsettled: int = MAX_UNSETTLED) -> None:
+        """Put the batch of event ``seq`` in force.
+
+        Args:
+            seq: of the event.
+            digests: sorted.
+            most_unsettled: how many batches may wait for ``settle``; others are settled here.
+        """
         self._batches[seq] = digests
         self._count += len(digests)
         if len(digests) <= FEW:
@@ -66,7 +72,7 @@ class DigestIndex:
                 self._few[digest] = self._few.get(digest, 0) + 1
             return
         self._unsettled = (*self._unsettled, digests)
-        while len(self._unsettled) > MAX_UNSETTLED:
+        while len(self._unsettled) > most_unsettled:
             self.settle()
 
     def remove(self, seq: int) -> bool:

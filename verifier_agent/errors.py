@@ -110,6 +110,35 @@ class StoreUnavailable(Exception):
 
     retryable = True
 
+    def __init__(self, detail: str, code: str = "unavailable") -> None:
+        """Say what is the matter.
+
+        Args:
+            detail: for the operator's log.
+            code: stable reason; metrics carry it.
+        """
+        super().__init__(detail)
+        self.code = code
+
+
+class SnapshotCode(StrEnum):
+    """Why a snapshot was refused. Stable: metrics and log lines carry it."""
+
+    BAD_SEAL = "bad_seal"
+    ALTERED = "altered"
+    TOO_OLD = "too_old"
+    MALFORMED = "malformed"
+    WRONG_VERSION = "wrong_version"
+    WRONG_ISSUER = "wrong_issuer"
+
 
 class SnapshotInvalid(ValueError):
-    """A snapshot that is not one, or is another issuer's."""
+    """A snapshot that is not one, is not what was sealed, is too old or is another issuer's.
+
+    Attributes:
+        code: stable reason.
+    """
+
+    def __init__(self, code: SnapshotCode, detail: str) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.code = code

@@ -1,12 +1,28 @@
 """How old our knowledge is: the age of the newest heartbeat whose heads have all been covered."""
 
+import math
 from collections.abc import Callable
 from typing import Final
 
 from events import Heartbeat
+from events.records import MAX_SKEW
 
 MAX_WAITING: Final = 32
 """Newest heartbeats that wait for events they speak of."""
+
+
+def heard_at(time: float, now: float, boot: float) -> float:
+    """When a heartbeat that was kept from an earlier life counts as heard, by the boot-time clock.
+
+    When it was made, by the wall clock: so what is known looks no younger if that is set back later. When the wall
+    clock lies behind it by more than clocks may, nobody can say how old it is: then it is infinitely old.
+
+    Args:
+        time: of the heartbeat, seconds since the epoch.
+        now: wall clock, seconds since the epoch.
+        boot: boot-time clock, seconds.
+    """
+    return boot - max(now - time, 0.0) if time <= now + MAX_SKEW else -math.inf
 
 
 class Freshness:
@@ -56,6 +72,6 @@ class Freshness:
 
     def clock_skew(self, now: float, boot: float) -> float | None:
         """Seconds by which our wall clock seems ahead of the issuer's, delivery time included; ``None`` if unknown."""
-        if self.covered is None:
+        if self.covered is None or self.received == -math.inf:
             return None
         return (now - self.covered.time) - (boot - self.received)

@@ -1,9 +1,7 @@
 """Everything known of one issuer, as its signed events have told it. No I/O and no clock."""
 
+from collections.abc import Iterator
 from enum import StrEnum
-from typing import Final
-
-import msgspec
 
 from events import (
     Baseline,
@@ -18,14 +16,14 @@ from events import (
     StreamSequence,
     VerifiedEvent,
 )
-from events.sequence import Arrival, SequenceState
+from events.sequence import Arrival
 from events.streams import SEQUENCED
-from verifier_agent.errors import SnapshotInvalid
+from verifier_agent import snapshot
+from verifier_agent.errors import SnapshotCode, SnapshotInvalid
 from verifier_agent.freshness import Freshness
 from verifier_agent.keyring import Keyring
-from verifier_agent.revocations import RevocationIndex, RevocationState
-
-SNAPSHOT_VERSION: Final = 1
+from verifier_agent.revocations import RevocationIndex
+from verifier_agent.snapshot import SNAPSHOT_VERSION, SnapshotHead
 
 
 class Outcome(StrEnum):
@@ -119,7 +117,11 @@ class IssuerState:
 
     def dump(self) -> bytes:
         """The state as bytes: keys, revocations and sequences, without freshness. The same state, the same bytes."""
-        state = _Snapshot(
+        return b"".join(self.dump_slowly())
+
+    def dump_slowly(self) -> Iterator[bytes]:
+        """The bytes of ``dump`` piece by piece, all of the moment of this call, whatever is applied since."""
+        head = SnapshotHead(
             version=SNAPSHOT_VERSION,
             issuer=self.issuer,
             issuer_time=self.issuer_time,
@@ -127,36 +129,34 @@ class IssuerState:
             key_seq=self.keys.seq,
             keys=KeySet(keys=self.keys.published),
             revoked_keys=sorted(self.keys.revoked),
-            revocations=self.revocations.dump(),
             sequences={str(stream): sequence.dump() for stream, sequence in self.sequences.items()},
         )
-        return msgspec.json.encode(state, order="deterministic")
+        return snapshot.pieces(head, self.revocations.freeze())
 
-    def restore(self, snapshot: bytes) -> None:
+    def restore(self, dumped: bytes | memoryview) -> None:
         """Take over what ``dump`` wrote. Into a state that knows something already, it is merged by adding alone.
 
         Raises:
             SnapshotInvalid: it is not one of this version, or another issuer's.
         """
-        try:
-            state = msgspec.json.decode(snapshot, type=_Snapshot)
-        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-            raise SnapshotInvalid(f"this is no snapshot: {error}") from error
-        if state.version != SNAPSHOT_VERSION:
-            raise SnapshotInvalid(f"it has version {state.version}; this program reads {SNAPSHOT_VERSION}")
-        if state.issuer != self.issuer:
-            raise SnapshotInvalid(f"it is of issuer {state.issuer!r}, not of {self.issuer!r}")
+        state = snapshot.read(dumped, self.issuer)
         try:
             self.revocations.restore(state.revocations)
             for stream, sequence in self.sequences.items():  # last: what counts as applied must be in force
                 if stream in state.sequences:
                     sequence.merge(state.sequences[stream])
         except ValueError as error:
-            raise SnapshotInvalid(f"this is no snapshot: {error}") from error
+            raise SnapshotInvalid(SnapshotCode.MALFORMED, f"this is no snapshot: {error}") from error
         self.keys.restore(state.key_seq, state.keys, frozenset(state.revoked_keys))
         self._newest_beat = max(self._newest_beat, state.newest_beat)
         self._pass_time(state.issuer_time)
         self.epoch += 1
+
+    def recall(self, seq: int, heartbeat: Heartbeat, received: float) -> None:
+        """Take what a seal says as the heartbeat that it is, unless a newer one has been heard."""
+        if seq > self._newest_beat:
+            self._newest_beat = seq
+            self.observe(heartbeat, received)
 
     def _take(self, event: VerifiedEvent) -> None:
         """The effect of a record."""
@@ -204,15 +204,3 @@ def _followed(event: VerifiedEvent, sequence: StreamSequence) -> tuple[int | Non
     if record.follows_digest and sequence.judge(record.follows, record.follows_digest) is Arrival.FORKED:
         raise EventRefused(RefusalCode.FORKED, sequence.fork or "")
     return record.follows, record.follows_digest
-
-
-class _Snapshot(msgspec.Struct, frozen=True, kw_only=True):
-    version: int
-    issuer: str
-    issuer_time: float
-    newest_beat: int
-    key_seq: int
-    keys: KeySet
-    revoked_keys: list[str]
-    revocations: RevocationState
-    sequences: dict[str, SequenceState]

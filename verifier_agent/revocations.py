@@ -7,15 +7,19 @@ removes exactly one, also when it arrives first.
 import heapq
 from array import array
 from collections.abc import Iterator
-from operator import itemgetter
+from dataclasses import dataclass
+from typing import Final
 
 import msgspec
 
 from events import Lift, Revoke, RevokeDigests
 from events.digests import TokenDigest, jti_digest, repack_digests, unpack_digests
 from verifier_agent.claims import Claims
-from verifier_agent.digest_index import DigestIndex
+from verifier_agent.digest_index import MAX_UNSETTLED, DigestIndex
 from verifier_agent.selector_index import SelectorIndex, SelectorRevocation
+
+MOST_UNSETTLED: Final = 64
+"""Batches of a restored snapshot that may wait for ``settle``: whoever starts is better off slow at first than late."""
 
 
 class RevocationIndex:
@@ -101,14 +105,20 @@ class RevocationIndex:
         """Digests in force."""
         return len(self._digests)
 
+    def freeze(self) -> "FrozenRevocations":
+        """What is in force now, in a few milliseconds however much it is."""
+        selectors: dict[int, SelectorRevocation] = {}
+        for index in self._selectors.values():
+            selectors |= index.copy()
+        return FrozenRevocations(selectors, dict(self._digests), self._digest_expiry.copy(), self._lifted.copy())
+
     def dump(self) -> "RevocationState":
         """A copy to keep."""
+        frozen = self.freeze()
         return RevocationState(
-            selectors=sorted(
-                ((entry.seq, entry.time, entry.record) for entry in self._all_selectors()), key=itemgetter(0)
-            ),
-            digests=sorted((seq, self._digest_expiry[seq], repack_digests(batch)) for seq, batch in self._digests),
-            lifted=sorted(self._lifted.items()),
+            selectors=list(frozen.selector_rows()),
+            digests=list(frozen.digest_rows()),
+            lifted=list(frozen.lifted_rows()),
         )
 
     def restore(self, state: "RevocationState") -> None:
@@ -126,14 +136,14 @@ class RevocationIndex:
                 self.revoke(seq, time, record)
         for seq, expires_at, digests in batches:
             if seq not in known and seq not in self._lifted:
-                self._hold(seq, expires_at, digests)
+                self._hold(seq, expires_at, digests, most_unsettled=MOST_UNSETTLED)
 
     def _all_selectors(self) -> Iterator[SelectorRevocation]:
         for index in self._selectors.values():
             yield from index
 
-    def _hold(self, seq: int, expires_at: float, digests: "array[int]") -> None:
-        self._digests.add(seq, digests)
+    def _hold(self, seq: int, expires_at: float, digests: "array[int]", most_unsettled: int = MAX_UNSETTLED) -> None:
+        self._digests.add(seq, digests, most_unsettled=most_unsettled)
         self._digest_expiry[seq] = expires_at
         heapq.heappush(self._expiries, (expires_at, seq))
 
@@ -144,9 +154,43 @@ class RevocationIndex:
         return any(index.remove(seq) for index in self._selectors.values())
 
 
+SelectorRow = tuple[int, float, Revoke]
+DigestRow = tuple[int, float, bytes]
+LiftedRow = tuple[int, float]
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenRevocations:
+    """A ``RevocationIndex`` as it was at one moment; what is written of it may be written slowly.
+
+    Attributes:
+        selectors: by ``seq``.
+        digests: batches, by ``seq``.
+        digest_expiry: of each batch.
+        lifted: ``seq`` of what was lifted, and when that may be forgotten.
+    """
+
+    selectors: dict[int, SelectorRevocation]
+    digests: "dict[int, array[int]]"
+    digest_expiry: dict[int, float]
+    lifted: dict[int, float]
+
+    def selector_rows(self) -> Iterator[SelectorRow]:
+        """In the order of their numbers, as the others are."""
+        return ((seq, self.selectors[seq].time, self.selectors[seq].record) for seq in sorted(self.selectors))
+
+    def digest_rows(self) -> Iterator[DigestRow]:
+        """Packed again."""
+        return ((seq, self.digest_expiry[seq], repack_digests(self.digests[seq])) for seq in sorted(self.digests))
+
+    def lifted_rows(self) -> Iterator[LiftedRow]:
+        """Targets of lifts."""
+        return ((seq, self.lifted[seq]) for seq in sorted(self.lifted))
+
+
 class RevocationState(msgspec.Struct, frozen=True, kw_only=True):
     """``RevocationIndex`` as plain values."""
 
-    selectors: list[tuple[int, float, Revoke]]
-    digests: list[tuple[int, float, bytes]]
-    lifted: list[tuple[int, float]]
+    selectors: list[SelectorRow]
+    digests: list[DigestRow]
+    lifted: list[LiftedRow]

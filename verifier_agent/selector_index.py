@@ -1,7 +1,7 @@
 """Which selector revocations hit a token, found by one probe for each member of an indexed claim."""
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Final
 
@@ -63,6 +63,10 @@ class SelectorIndex:
 
     def __iter__(self) -> Iterator[SelectorRevocation]:
         return (revocation for revocation, _ in self._revocations.values())
+
+    def copy(self) -> dict[int, SelectorRevocation]:
+        """What is in force now, by ``seq``."""
+        return {seq: revocation for seq, (revocation, _) in self._revocations.items()}
 
     def add(self, revocation: SelectorRevocation) -> None:
         """Put a revocation in force."""
@@ -128,6 +132,8 @@ class SelectorIndex:
 
     def _probed(self, claims: Mapping[str, ClaimValue]) -> str | None:
         """The claim by which a selector will be found: the one that has the fewest others to be tried with it."""
+        if len(claims) == 1:
+            return next(iter(claims))
         others = sorted(set(claims) - set(_PROBED_FIRST) - set(_PROBED_LAST))
         names = [name for name in (*_PROBED_FIRST, *others, *_PROBED_LAST) if name in claims]
         return min(names, key=lambda name: self._crowd(name, claims[name]), default=None)
@@ -154,10 +160,11 @@ class _Bucket:
 
     def plus(self, revocation: SelectorRevocation) -> "_Bucket":
         if revocation.record.issued_before is not None:
-            return replace(self, by_time=(revocation, *self.by_time))
+            return _Bucket(self.by_event, (revocation, *self.by_time))
         if not self.by_event or revocation.seq > self.by_event[0].seq:
-            return replace(self, by_event=(revocation, *self.by_event))
-        return replace(self, by_event=tuple(sorted((revocation, *self.by_event), key=attrgetter("seq"), reverse=True)))
+            return _Bucket((revocation, *self.by_event), self.by_time)
+        newest_first = sorted((revocation, *self.by_event), key=attrgetter("seq"), reverse=True)
+        return _Bucket(tuple(newest_first), self.by_time)
 
     def minus(self, revocation: SelectorRevocation) -> "_Bucket":
         return _Bucket(

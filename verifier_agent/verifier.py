@@ -1,24 +1,43 @@
 """The verifier: signed events go in, verdicts on tokens come out. No I/O, no clock, no waiting."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from hashlib import sha256
 from typing import Final
 
 from cryptography.exceptions import InvalidSignature
 from msgspec import UNSET
 
-from events import EventOpener, EventRefused, IssuerTrust, RefusalCode, Stream, UnverifiedEvent
+from events import (
+    EventOpener,
+    EventRefused,
+    Heartbeat,
+    IssuerTrust,
+    RefusalCode,
+    Snapshot,
+    Stream,
+    UnverifiedEvent,
+    VerifiedEvent,
+)
 from events.digests import digest_of
 from verifier_agent.claims import Claims, ClaimsDecoder
-from verifier_agent.errors import RejectionCode, TokenRejected, UnavailableCode, VerificationUnavailable
+from verifier_agent.errors import (
+    RejectionCode,
+    SnapshotCode,
+    SnapshotInvalid,
+    TokenRejected,
+    UnavailableCode,
+    VerificationUnavailable,
+)
 from verifier_agent.foreign_issuers import ForeignIssuers, foreign_key
+from verifier_agent.freshness import heard_at
 from verifier_agent.issuer_state import IssuerState, Outcome
 from verifier_agent.jwks.document import ForeignKey
 from verifier_agent.jwks.foreign_keys import ForeignKeys
 from verifier_agent.jws import parse_header, parse_token
 from verifier_agent.keyring import VerifyingKey, VerifySignature
 from verifier_agent.policy import Audience, OnStale, VerificationPolicy
+from verifier_agent.saved.protocol import SealedSnapshot
 from verifier_agent.verified_tokens import VerifiedToken, VerifiedTokens
 
 TOKEN_TYPES: Final = frozenset({"at+jwt", "application/at+jwt"})
@@ -80,10 +99,28 @@ class Verifier:
         Returns:
             What became of it, or why it was refused.
         """
+        return self._apply(stream, raw, lambda _: received)
+
+    def apply_saved(
+        self, stream: Stream, raw: UnverifiedEvent | bytes, *, now: float, boot: float
+    ) -> Outcome | RefusalCode:
+        """``apply`` for an event that was heard in an earlier life and kept.
+
+        Args:
+            stream: see ``apply``.
+            raw: see there.
+            now: wall clock, seconds since the epoch: a heartbeat is as old as that says.
+            boot: boot-time clock, seconds.
+        """
+        return self._apply(stream, raw, lambda event: heard_at(event.time, now, boot))
+
+    def _apply(
+        self, stream: Stream, raw: UnverifiedEvent | bytes, received: Callable[[VerifiedEvent], float]
+    ) -> Outcome | RefusalCode:
         epoch, verifying = self.state.epoch, self.state.keys.verifying() if stream is Stream.KEYS else {}
         try:
             event = self._opener.open(raw, stream)
-            outcome = self.state.apply(event, received)
+            outcome = self.state.apply(event, received(event))
         except EventRefused as refusal:
             self.refused[refusal.code] += 1
             if refusal.code is RefusalCode.UNKNOWN_CRITICAL:
@@ -103,6 +140,63 @@ class Verifier:
     def snapshot(self) -> bytes:
         """All that is known, for ``restore``."""
         return self.state.dump()
+
+    def open_seal(self, snapshot: SealedSnapshot, now: float, max_age: float) -> tuple[int, Snapshot]:
+        """Check a snapshot that comes from anywhere, all but what its bytes mean.
+
+        1 sealed by a pinned event key, of this issuer · 2 the seal of a snapshot · 3 as many bytes · 4 these bytes ·
+        5 young enough.
+
+        Args:
+            snapshot: to be checked.
+            now: wall clock, seconds since the epoch.
+            max_age: seconds.
+
+        Returns:
+            The number of the seal among the heartbeats, and what it says.
+
+        Raises:
+            SnapshotInvalid: with the code of the first step that failed.
+        """
+        try:
+            event = self._opener.open(snapshot.seal, Stream.HEARTBEATS)  # 1
+        except EventRefused as refusal:
+            raise SnapshotInvalid(SnapshotCode.BAD_SEAL, str(refusal)) from refusal
+        seal = event.record
+        if not isinstance(seal, Snapshot):  # 2
+            raise SnapshotInvalid(SnapshotCode.BAD_SEAL, f"{seal.type or 'that'} is no seal of a snapshot")
+        if len(snapshot.data) != seal.size:  # 3
+            raise SnapshotInvalid(SnapshotCode.ALTERED, f"{len(snapshot.data)} bytes, where {seal.size} were sealed")
+        if sha256(snapshot.data).hexdigest() != seal.sha256:  # 4
+            raise SnapshotInvalid(SnapshotCode.ALTERED, "its bytes are others than were sealed")
+        if now - seal.time > max_age:  # 5
+            raise SnapshotInvalid(
+                SnapshotCode.TOO_OLD, f"{now - seal.time:.0f} s old; at most {max_age:.0f} s is allowed"
+            )
+        return event.seq, seal
+
+    def restore_sealed(self, snapshot: SealedSnapshot, *, now: float, boot: float, max_age: float) -> None:
+        """Add what a snapshot from anywhere holds to what is known, its time and heads included.
+
+        Args:
+            snapshot: made by the issuer.
+            now: wall clock, seconds since the epoch.
+            boot: boot-time clock, seconds.
+            max_age: seconds that the snapshot may be old.
+
+        Raises:
+            SnapshotInvalid: see ``open_seal``; or the bytes are no snapshot of this version and issuer.
+        """
+        seq, seal = self.open_seal(snapshot, now, max_age)
+        self.restore(snapshot.data)
+        self.state.recall(seq, Heartbeat(time=seal.time, heads=seal.heads), heard_at(seal.time, now, boot))
+
+    def seq_of(self, stream: Stream, raw: UnverifiedEvent | bytes) -> int | None:
+        """The number of an event, if it is one; it is neither applied nor counted."""
+        try:
+            return self._opener.open(raw, stream).seq
+        except EventRefused:
+            return None
 
     def restore(self, snapshot: bytes) -> None:
         """Add what a snapshot holds to what is known. The caller vouches for where it comes from.
