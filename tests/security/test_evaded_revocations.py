@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from events import Selector, pack
+from tests.security.forging import AgentsListener
 from tests.simulator import HOUR, NOON, IssuerSimulator, Listener, b64, unb64
 from verifier_agent import RejectionCode
 
@@ -16,6 +17,13 @@ ALICE = Selector.of(sub="alice")
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 BAD_RSQ = [True, "1099511627999", 1099511627999.0, -1, 2**53, 10**30, None, [5], {}]
 ids = str
+
+
+@pytest.fixture(params=[Listener, AgentsListener])
+def listener(request: pytest.FixtureRequest, issuer: IssuerSimulator) -> Listener:
+    """The verifier under attack, asked in either of the two ways."""
+    kind: type[Listener] = request.param
+    return kind.caught_up(issuer)
 
 
 def twin_of(token: str) -> str:

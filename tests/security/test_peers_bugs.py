@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from events import KeyState, RefusalCode, RevokeDigests, Selector, SignedEvent, Stream
-from tests.security.forging import issuer_signing_with
+from tests.security.forging import AgentsListener, issuer_signing_with
 from tests.security.watched import watched
 from tests.simulator import AUDIENCE, HOUR, NOON, IssuerSimulator, Listener, signing_key
 from verifier_agent import (
@@ -27,6 +27,13 @@ ALICE = Selector.of(sub="alice")
 SECOND = signing_key("ES256", "second")
 LATER = int(NOON) + 50_000
 POLICY = VerificationPolicy(audience=AUDIENCE)
+
+
+@pytest.fixture(params=[Listener, AgentsListener])
+def listener(request: pytest.FixtureRequest, issuer: IssuerSimulator) -> Listener:
+    """A verifier that has heard everything, asked in either of the two ways."""
+    kind: type[Listener] = request.param
+    return kind.caught_up(issuer)
 
 
 def heard(issuer: IssuerSimulator, *events: SignedEvent) -> Listener:
@@ -137,13 +144,16 @@ def test_revocation_is_not_forgotten_before_the_longest_token(issuer: IssuerSimu
 # -- trouble with what revocations come from
 
 
+@pytest.mark.parametrize("kind", [Listener, AgentsListener])
 @pytest.mark.parametrize("on_stale", list(OnStale))
-def test_outage_does_not_let_revoked_tokens_in(issuer: IssuerSimulator, on_stale: OnStale) -> None:
+def test_outage_does_not_let_revoked_tokens_in(
+    issuer: IssuerSimulator, on_stale: OnStale, kind: type[Listener]
+) -> None:
     """While the deny-list was out of reach, every revoked token was accepted, and nobody was told.
 
     Observal, issue 891; the like of it in many that ask Redis in each request.
     """
-    listener = Listener.caught_up(issuer, msgspec.structs.replace(POLICY, on_stale=on_stale))
+    listener = kind.caught_up(issuer, msgspec.structs.replace(POLICY, on_stale=on_stale))
     token = issuer.token(exp=LATER)
     listener.verify(token)
     listener.hear(issuer.revoke(ALICE, life=50_000))
@@ -178,11 +188,12 @@ def test_infrastructure_trouble_is_not_blamed_on_the_token(issuer: IssuerSimulat
     assert not issubclass(VerificationUnavailable, TokenRejected)
 
 
+@pytest.mark.parametrize("kind", [Listener, AgentsListener])
 @pytest.mark.parametrize("alg", ["ES256", "RS256", "EdDSA"])
-def test_verifying_waits_for_nothing(alg: str) -> None:
+def test_verifying_waits_for_nothing(alg: str, kind: type[Listener]) -> None:
     """Each request asked Redis or an introspection endpoint, and waited for it as long as it took to fail."""
     issuer = issuer_signing_with(alg)
-    listener = Listener.caught_up(issuer)
+    listener = kind.caught_up(issuer)
     revoked, stolen, good = (issuer.token(key=issuer.key) for _ in range(3))
     listener.hear(issuer.revoke_tokens(revoked))
     strange = issuer.token(header={"kid": "https://other.example/key", "jku": "https://other.example/jwks"})
@@ -193,7 +204,7 @@ def test_verifying_waits_for_nothing(alg: str) -> None:
             listener.rejection(token)
         issuer.clock.advance(POLICY.max_staleness + 1)
         with pytest.raises(VerificationUnavailable):
-            listener.verifier.verify(good, now=issuer.clock.now(), boot=issuer.clock.boot())
+            listener.verify(good)
 
     assert seen == []
 
@@ -211,13 +222,12 @@ def test_waiting_would_be_seen(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("way", ["left out", KeyState.RETIRED, KeyState.REVOKED])
 @pytest.mark.parametrize("seen_before", [True, False])
-def test_removed_key_stops_verifying(issuer: IssuerSimulator, way: str, seen_before: bool) -> None:
+def test_removed_key_stops_verifying(issuer: IssuerSimulator, listener: Listener, way: str, seen_before: bool) -> None:
     """Keys were cached one by one, so one that had left the published set went on verifying.
 
     auth0/jwks-rsa-java, issue 69; nearform/fast-jwt, issue 5 (through the cache of verified tokens).
     """
-    issuer.publish_key(SECOND)
-    listener = Listener.caught_up(issuer)
+    listener.hear(issuer.publish_key(SECOND))
     tokens = [issuer.token(key=SECOND) for _ in range(2)]
     if seen_before:
         assert [listener.rejection(token) for token in tokens] == [None, None]
