@@ -1,4 +1,4 @@
-"""What the limits are: the single operations that any verifier in Python is made of, each timed by itself."""
+"""What the limits are: the operations that any verifier in Python is made of, each by itself, and ours in profile."""
 
 import argparse
 import base64
@@ -11,6 +11,7 @@ import msgspec
 
 from benchmarks.benchmark import Benchmark, Document, Table
 from benchmarks.plots import bars
+from benchmarks.profiles import Share, profile_again, profile_first
 from tocsin.verification.issuer import ALGORITHMS, MeasuredIssuer
 from tocsin.verification.measurement import anew, chunked
 from tocsin.verification.peers import BareSignature
@@ -28,14 +29,23 @@ WHAT: Final = {
     "signature": "signature check, cryptography",
 }
 
+PROFILED: Final = "RS256"
+"""Its signature is the quickest to check, so that most is left for the rest."""
+PROFILES: Final = {
+    "first": f"Profile of the first time, {PROFILED}, cache off; the profiler's own cost is in each call",
+    "again": f"Profile of again, after a revocation, {PROFILED}",
+}
+
 
 def measure(options: argparse.Namespace) -> Document:
     """Each operation, on tokens of each algorithm."""
     microseconds = {}
-    for alg in ALGORITHMS:
-        timings = race(_contenders(MeasuredIssuer(alg)), options.seconds)
+    issuers = {alg: MeasuredIssuer(alg) for alg in ALGORITHMS}
+    for alg, issuer in issuers.items():
+        timings = race(_contenders(issuer), options.seconds)
         microseconds[alg] = {name: timing.microseconds for name, timing in timings.items()}
-    return {"microseconds": microseconds}
+    profiles = {"first": profile_first(issuers[PROFILED]), "again": profile_again(issuers[PROFILED])}
+    return {"microseconds": microseconds, "profiles": msgspec.to_builtins(profiles)}
 
 
 def _contenders(issuer: MeasuredIssuer) -> list[Contender]:
@@ -78,7 +88,16 @@ def tables(document: Document) -> Sequence[Table]:
     """A row an operation, a column an algorithm."""
     times = document["microseconds"]
     rows = [(what, *(f"{times[alg][name]:.3f}" for alg in ALGORITHMS)) for name, what in WHAT.items()]
-    return [Table("Single operations, µs", ["", *(f">{alg}" for alg in ALGORITHMS)], rows)]
+    operations = Table("Single operations, µs", ["", *(f">{alg}" for alg in ALGORITHMS)], rows)
+    profiles = msgspec.convert(document["profiles"], dict[str, list[Share]])
+    return [operations, *(Table(title, _SHARES, _share_rows(profiles[name])) for name, title in PROFILES.items())]
+
+
+_SHARES: Final = ["FUNCTION", ">OF THE TIME", ">CALLS A TOKEN"]
+
+
+def _share_rows(shares: Sequence[Share]) -> list[tuple[str, str, str]]:
+    return [(f"`{share.function}`", f"{share.percent:.1f} %", f"{share.calls:.1f}") for share in shares]
 
 
 def draw(figure: Any, document: Document) -> None:

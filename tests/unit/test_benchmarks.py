@@ -6,6 +6,7 @@ from cryptography.exceptions import InvalidSignature
 
 from benchmarks import goals, growth, report
 from benchmarks.benchmark import Table
+from benchmarks.profiles import profile_again, profile_first
 from tocsin.verification import load_table, measure_load, measure_verification, verification_table
 from tocsin.verification.issuer import ALGORITHMS, MeasuredIssuer, digest_batches, hear
 from tocsin.verification.load import revoke_digests, revoke_subjects
@@ -135,6 +136,14 @@ def test_contenders_take_turns_in_three_stretches() -> None:
     assert changes >= 6
     assert {name: len(timing.stretches) for name, timing in timings.items()} == {"a": 3, "b": 3}
     assert all(timing.microseconds == min(timing.stretches) for timing in timings.values())
+
+
+def test_a_profile_names_functions_and_no_folder_of_this_machine() -> None:
+    issuer = MeasuredIssuer("EdDSA", tokens=5)
+    for shares in (profile_first(issuer), profile_again(issuer)):
+        assert any(share.function.startswith("verifier_agent/") for share in shares)
+        assert not any(str(report.ROOT) in share.function or "0x" in share.function for share in shares)
+        assert 0 < sum(share.percent for share in shares) < 100.1
 
 
 def test_a_missed_goal_is_called_missed() -> None:
