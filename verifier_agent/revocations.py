@@ -6,8 +6,9 @@ removes exactly one, also when it arrives first.
 
 import heapq
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Final
 
 import msgspec
@@ -106,10 +107,8 @@ class RevocationIndex:
         return len(self._digests)
 
     def freeze(self) -> "FrozenRevocations":
-        """What is in force now, in a few milliseconds however much it is."""
-        selectors: dict[int, SelectorRevocation] = {}
-        for index in self._selectors.values():
-            selectors |= index.copy()
+        """What is in force now, in a millisecond or two however much it is."""
+        selectors = tuple(index.copy() for index in self._selectors.values())
         return FrozenRevocations(selectors, dict(self._digests), self._digest_expiry.copy(), self._lifted.copy())
 
     def dump(self) -> "RevocationState":
@@ -164,20 +163,21 @@ class FrozenRevocations:
     """A ``RevocationIndex`` as it was at one moment; what is written of it may be written slowly.
 
     Attributes:
-        selectors: by ``seq``.
+        selectors: by ``seq``, of each issuer.
         digests: batches, by ``seq``.
         digest_expiry: of each batch.
         lifted: ``seq`` of what was lifted, and when that may be forgotten.
     """
 
-    selectors: dict[int, SelectorRevocation]
+    selectors: tuple[dict[int, tuple[SelectorRevocation, str | None]], ...]
     digests: "dict[int, array[int]]"
     digest_expiry: dict[int, float]
     lifted: dict[int, float]
 
     def selector_rows(self) -> Iterator[SelectorRow]:
         """In the order of their numbers, as the others are."""
-        return ((seq, self.selectors[seq].time, self.selectors[seq].record) for seq in sorted(self.selectors))
+        for revocation in heapq.merge(*map(_ordered, self.selectors), key=attrgetter("seq")):
+            yield revocation.seq, revocation.time, revocation.record
 
     def digest_rows(self) -> Iterator[DigestRow]:
         """Packed again."""
@@ -186,6 +186,10 @@ class FrozenRevocations:
     def lifted_rows(self) -> Iterator[LiftedRow]:
         """Targets of lifts."""
         return ((seq, self.lifted[seq]) for seq in sorted(self.lifted))
+
+
+def _ordered(selectors: Mapping[int, tuple[SelectorRevocation, str | None]]) -> Iterator[SelectorRevocation]:
+    return (selectors[seq][0] for seq in sorted(selectors))
 
 
 class RevocationState(msgspec.Struct, frozen=True, kw_only=True):

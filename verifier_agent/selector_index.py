@@ -64,9 +64,9 @@ class SelectorIndex:
     def __iter__(self) -> Iterator[SelectorRevocation]:
         return (revocation for revocation, _ in self._revocations.values())
 
-    def copy(self) -> dict[int, SelectorRevocation]:
-        """What is in force now, by ``seq``."""
-        return {seq: revocation for seq, (revocation, _) in self._revocations.items()}
+    def copy(self) -> dict[int, tuple[SelectorRevocation, str | None]]:
+        """What is in force now, by ``seq``, and the claim by which each is found."""
+        return self._revocations.copy()
 
     def add(self, revocation: SelectorRevocation) -> None:
         """Put a revocation in force."""
