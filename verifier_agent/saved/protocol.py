@@ -26,7 +26,7 @@ class SealedSnapshot(msgspec.Struct, frozen=True):
 
 
 class SavedEvent(NamedTuple):
-    """One signed event as it was read from the log; unverified, like the log's."""
+    """One signed event as it was read from the log; unverified, like the log's, and on one line."""
 
     stream: Stream
     data: bytes
@@ -50,8 +50,8 @@ class StateStore(Protocol):
     async def load(self) -> SavedState:
         """All that is there; nothing is fine too."""
 
-    async def replace(self, snapshot: SealedSnapshot, events: Sequence[SavedEvent]) -> None:
-        """Begin anew from a snapshot and what has been heard since. Whole or not at all."""
+    async def replace(self, snapshot: SealedSnapshot | None, events: Sequence[SavedEvent]) -> None:
+        """Begin anew from a snapshot, where there is one, and what has been heard since. Whole or not at all."""
 
     async def append(self, events: Sequence[SavedEvent]) -> None:
         """Add what has been heard."""
