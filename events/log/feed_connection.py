@@ -50,7 +50,7 @@ class FeedConnection:
         """
         try:
             piece = await self._response.content.readany()
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (aiohttp.ClientError, TimeoutError, OSError, RuntimeError) as error:  # the last: it was closed meanwhile
             raise LogUnavailable(f"the event feed fell silent: {type(error).__name__}") from error
         if not piece:
             raise LogUnavailable("the event feed has ended")

@@ -111,7 +111,7 @@ async def _stream(request: web.Request, feed: Feed, reader: Reader, may_stay: Wa
     reason = None
     try:
         async with asyncio.TaskGroup() as tasks:
-            watching = tasks.create_task(_watch(may_stay))
+            watching = tasks.create_task(_watch(request, may_stay))
             await response.prepare(request)
             async with aclosing(feed.chunks(reader)) as chunks:
                 async for chunk in chunks:
@@ -133,9 +133,12 @@ async def _stream(request: web.Request, feed: Feed, reader: Reader, may_stay: Wa
     return response
 
 
-async def _watch(may_stay: Watch) -> None:
+async def _watch(request: web.Request, may_stay: Watch) -> None:
+    """Look again and again whether the reader is there and may stay; what is wrong is raised."""
     while True:
         await asyncio.sleep(WATCH_SECONDS)
+        if request.transport is None or request.transport.is_closing():
+            raise ConnectionResetError("the reader has left")
         may_stay()
 
 

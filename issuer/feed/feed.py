@@ -192,17 +192,19 @@ class Feed:
             FellBehind: the reader was too slow.
             StoreUnavailable: the store does not answer while the reader catches up.
         """
-        yield PRELUDE
+        chunk = PRELUDE
         while not self._ended:
-            grown = self._grown
-            if chunk := await self._next(reader):
+            if chunk:
                 yield chunk
-                continue
-            try:
-                async with asyncio.timeout(QUIET_SECONDS):
-                    await grown.wait()
-            except TimeoutError:
-                yield COMMENT
+                comment_at = asyncio.get_running_loop().time() + QUIET_SECONDS
+            grown = self._grown
+            chunk = await self._next(reader)
+            if not chunk:  # the feed may grow by what this reader does not follow
+                try:
+                    async with asyncio.timeout_at(comment_at):
+                        await grown.wait()
+                except TimeoutError:
+                    chunk = COMMENT
 
     async def _next(self, reader: Reader) -> bytes:
         """What follows, each stream in turn; nothing when there is nothing."""
