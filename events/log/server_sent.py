@@ -9,8 +9,10 @@ from typing import Final, NamedTuple
 from events.signing import MAX_EVENT_BYTES
 
 MEDIA_TYPE: Final = "text/event-stream"
-MAX_LINE: Final = MAX_EVENT_BYTES + 64
+MAX_LINE: Final = MAX_EVENT_BYTES + 128
 """Octets of the longest line: an event of the greatest size that is opened, and its field name."""
+LINE_COST: Final = 64
+"""What it costs to hold one line, beside its octets: an event of ours has one, another's may be nothing but lines."""
 MAX_ID: Final = 256
 LEVEL: Final = "level"
 """Name of the feed's own event that says: everything has been sent that there was."""
@@ -89,7 +91,7 @@ class EventStreamParser:
         name, _, value = line.partition(b":")  # a comment has no name
         value = value.removeprefix(b" ")
         if name == b"data":
-            self._size += len(value)
+            self._size += len(value) + LINE_COST
             if self._size > MAX_LINE:
                 raise EventStreamBroken(f"an event has more than {MAX_LINE} octets")
             self._data.append(value)

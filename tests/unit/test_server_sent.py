@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events.log.server_sent import MAX_ID, MAX_LINE, EventStreamBroken, EventStreamParser, ServerSentEvent, encode_event
+from events.log.server_sent import (
+    LINE_COST,
+    MAX_ID,
+    MAX_LINE,
+    EventStreamBroken,
+    EventStreamParser,
+    ServerSentEvent,
+    encode_event,
+)
 
 
 def parsed(*pieces: bytes) -> list[ServerSentEvent]:
@@ -69,7 +77,7 @@ def test_what_is_encoded_is_parsed(data: bytes) -> None:
 
 
 def test_the_longest_line_is_read() -> None:
-    data = b"x" * (MAX_LINE - len(b"data: "))
+    data = b"x" * (MAX_LINE - LINE_COST)
 
     assert parsed(b"data: " + data + b"\n\n") == [(b"message", b"", data)]
 
