@@ -6,12 +6,12 @@ connection at that moment.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from events import LogUnavailable, Stream
+from events import Stream
 from events.errors import LogMisconfigured
 from events.log import Entry, EventLog, open_log
 
@@ -64,6 +64,7 @@ class _FileLog:
         self._may_open = may_open
         self._closed = closed
         self._log: EventLog | None = None
+        self._asking: set[asyncio.Task[Any]] = set()
 
     async def append(self, stream: Stream, events: Sequence[bytes]) -> None:
         """See ``EventLog.append``; what was cut off may have been added, as for any log."""
@@ -87,19 +88,29 @@ class _FileLog:
         await self.let_go()
 
     async def let_go(self) -> None:
-        """Close the file; the next call opens it again."""
+        """Close the file; the next call opens it again, and so does one that is under way."""
         log, self._log = self._log, None
+        asking = list(self._asking)
+        for task in asking:
+            task.cancel()
+        if asking:
+            await asyncio.wait(asking)  # SQLite does not bear either to be closed while it is asked
         if log is not None:
             await log.close()
 
-    async def _ask(self, ask: Callable[[EventLog], Awaitable[T]]) -> T:
+    async def _ask(self, ask: Callable[[EventLog], Coroutine[Any, Any, T]]) -> T:
         while True:
             await self._may_open.wait()
             if self._log is None:
                 self._log = self._open_file()
             log = self._log
+            asking = asyncio.create_task(ask(log))
+            self._asking.add(asking)
             try:
-                return await ask(log)
-            except LogUnavailable:
-                if log is self._log:
-                    raise  # otherwise it has been let go of while we read
+                return await asking
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if log is self._log or task is None or task.cancelling():
+                    raise  # otherwise the file has been let go of
+            finally:
+                self._asking.discard(asking)

@@ -122,8 +122,10 @@ class LoopThread:
         if threading.current_thread() is self._thread:
             return False
         rest = self._rest = _Rest()
-        with suppress(RuntimeError):  # it has been closed already
+        try:
             self._loop.call_soon_threadsafe(self._begin_rest, rest)
+        except RuntimeError:  # it has been closed already
+            return True
         return rest.reached.wait(timeout)
 
     def release(self) -> None:
@@ -156,6 +158,8 @@ class LoopThread:
         finally:
             self.entered.cancel()
             self._ended.set()
+            if self._rest is not None:
+                self._rest.reached.set()
 
     async def _live(self) -> None:
         self._main = asyncio.current_task()

@@ -1,5 +1,6 @@
-"""A synchronous program that forks under load: ``python -m tests.integration.forking_service URL TRUST TOKENS``.
+"""A synchronous program that forks under load: ``python -m tests.integration.forking_service HOW URL TRUST TOKENS``.
 
+HOW is ``under_load``, or ``while_blocked``: while the agent's loop cannot come to rest.
 TOKENS is a JSON file with ``good`` tokens and ``doomed`` ones. For each doomed token a child process is forked, that
 sees what its parent saw, says so, and waits until this token is revoked too. What happens is told by lines of JSON.
 """
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from tests.simulator import AUDIENCE
-from verifier_agent import AgentSettings, RejectionCode, ThreadAgent, TokenRejected
+from verifier_agent import AgentSettings, RejectionCode, ThreadAgent, TokenRejected, thread_agent
 
 SOON: Final = 60.0
 OPEN_FILES: Final = Path("/proc/self/fd")
@@ -121,7 +122,26 @@ class Service:
             sys.exit(0)
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
-    def run(self) -> None:
+    def while_blocked(self) -> None:
+        """One child, which has to read everything again."""
+        self.wait(lambda: all(map(self.revoked, self.doomed)))
+        thread_agent.HOLD_SECONDS = 0.05  # type: ignore[misc]
+        loop = self.agent._thread._loop  # type: ignore[union-attr]
+        blocked = threading.Event()
+        loop.call_soon_threadsafe(blocked.set)
+        loop.call_soon_threadsafe(time.sleep, 1)
+        blocked.wait(SOON)
+        child = os.fork()
+        if child == 0:
+            knew = self.agent.freshness()
+            assert self.agent.ready(SOON)
+            self.see_the_same(len(self.doomed))
+            say(knew=knew)
+            sys.exit(0)
+        say(exited=os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        self.see_the_same(len(self.doomed))
+
+    def under_load(self) -> None:
         """One child after the other."""
         with Load(self.agent, self.good) as load:
             for number, token in enumerate(self.doomed):
@@ -138,9 +158,10 @@ class Service:
 def main() -> None:
     """Start without a context, as a module of a server does; the end of the program stops the agent."""
     logging.basicConfig(level=logging.WARNING, format="%(process)d %(message)s")
-    service = Service(*sys.argv[1:])
+    how, *given = sys.argv[1:]
+    service = Service(*given)
     service.agent.start()
-    service.run()
+    {"under_load": service.under_load, "while_blocked": service.while_blocked}[how]()
 
 
 if __name__ == "__main__":

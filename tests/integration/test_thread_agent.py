@@ -79,9 +79,10 @@ async def issuer(url: str, tmp_path: Path) -> AsyncIterator[RunningIssuer]:
 Say = Callable[[dict[str, Any]], Any]
 
 
-async def run(folder: Path, url: str, program: str, hear: Say) -> None:
-    """Run a Python module to its end; what it says is heard, and it must not complain about anything."""
-    arguments = [url, str(folder / "trust.json"), str(folder / "tokens.json")]
+async def run(folder: Path, url: str, how: str, hear: Say) -> list[str]:
+    """Run the forking service to its end; what it says is heard. Returns what it and its children complain of."""
+    program = "tests.integration.forking_service"
+    arguments = [how, url, str(folder / "trust.json"), str(folder / "tokens.json")]
     quiet = ["-W", "default::ResourceWarning", "-W", "ignore::DeprecationWarning"]  # 3.12 warns who forks with threads
     with (folder / "complaints").open("wb") as complaints:
         process = await asyncio.create_subprocess_exec(
@@ -96,8 +97,8 @@ async def run(folder: Path, url: str, program: str, hear: Say) -> None:
             if process.returncode is None:
                 process.kill()
                 await process.wait()
-    assert (folder / "complaints").read_text() == ""
     assert exited == 0
+    return (folder / "complaints").read_text().splitlines()
 
 
 async def test_each_fork_knows_what_its_parent_knew_and_hears_what_is_new(
@@ -113,8 +114,27 @@ async def test_each_fork_knows_what_its_parent_knew_and_hears_what_is_new(
         if "forked" in line:
             await issuer.revoke(f"user-{line['forked']}")
 
-    await run(tmp_path, url, "tests.integration.forking_service", hear)
+    assert await run(tmp_path, url, "under_load", hear) == []
 
     assert [line for line in told if "forked" in line][1:] == [{"forked": n, "shared": []} for n in range(FORKS)]
     assert [line for line in told if "exited" in line] == [{"exited": 0}] * FORKS
     assert told[-1] == {"failures": [], "log_failures": 0, "refused": {}}
+
+
+async def test_a_fork_for_which_the_loop_does_not_come_to_rest_reads_everything_again(
+    url: str, issuer: RunningIssuer, tmp_path: Path
+) -> None:
+    mint = issuer.simulator.token
+    doomed = [mint(sub=f"user-{number}", rsq=1) for number in range(5)]
+    (tmp_path / "tokens.json").write_text(json.dumps({"good": [mint()], "doomed": doomed}))
+    for number in range(5):
+        await issuer.revoke(f"user-{number}")
+    told: list[dict[str, Any]] = []
+
+    async def hear(line: dict[str, Any]) -> None:
+        told.append(line)
+
+    [complaint] = await run(tmp_path, url, "while_blocked", hear)
+
+    assert complaint.endswith("agent_forked_unprepared")
+    assert told == [{"knew": None}, {"exited": 0}]

@@ -75,12 +75,20 @@ class SharedLog:
     class _Handle:
         def __init__(self, log: "SharedLog") -> None:
             self._log = log
+            self._reading = False
             self._closed = False
 
         async def append(self, stream: Stream, events: Sequence[bytes]) -> None:
             raise NotImplementedError
 
         async def read(self, after: Mapping[Stream, int | None], *, wait: float, limit: int = 1000) -> list[Entry]:
+            self._reading = True
+            try:
+                return await self._read(after, wait, limit)
+            finally:
+                self._reading = False
+
+        async def _read(self, after: Mapping[Stream, int | None], wait: float, limit: int) -> list[Entry]:
             for _ in range(int(wait * 500)):
                 if self._log.blocks is not None:
                     self._log.blocked.set()
@@ -109,6 +117,7 @@ class SharedLog:
             return []
 
         async def close(self) -> None:
+            assert not self._reading  # SQLite's connection would crash
             self._log.closed += 1
             self._closed = True
 
@@ -363,6 +372,35 @@ def test_a_blocked_loop_keeps_nobody_from_stopping_and_ends_when_it_is_free(
     event_log.unblock()
     until(lambda: event_log.closed == 1)
     until(lambda: "tocsin-agent" not in {thread.name for thread in threading.enumerate()})
+    agent.start()
+    agent.stop()
+
+
+# -- while the process forks
+
+
+def test_before_a_fork_the_loop_comes_to_rest_and_goes_on_afterwards(
+    agent: ThreadAgent, issuer: IssuerSimulator, event_log: SharedLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(thread_agent, "GRACE_SECONDS", 0.02)
+    token = issuer.token()
+    with agent:
+        agent.hold()
+        event_log.say(issuer.revoke(Selector.of(sub="alice")))
+        assert rejection(agent, token) is None
+        assert agent.status().selectors == 0
+        agent.go_on()
+        until(lambda: rejection(agent, token) is RejectionCode.REVOKED)
+
+
+def test_an_agent_that_does_not_run_holds_up_no_fork(agent: ThreadAgent, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(thread_agent, "HOLD_SECONDS", 1000.0)
+    agent.hold()
+    agent.go_on()
+    with agent:
+        pass
+    agent.hold()
+    agent.go_on()
     agent.start()
     agent.stop()
 
