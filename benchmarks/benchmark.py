@@ -47,7 +47,8 @@ class Benchmark:
     def main(self, arguments: Sequence[str] | None = None) -> None:
         """Measure, print, and keep what was asked to be kept."""
         options = self.parser().parse_args(arguments)
-        document = {"machine": machine.describe(), **self.measure(options)}
+        measured = self.measure(options)
+        document = {"machine": machine.describe(), **measured}
         output = Output(as_json=False)
         for table in self.tables(document):
             output.table(table.headings, table.rows, title=table.title)

@@ -7,11 +7,12 @@ from pathlib import Path
 
 
 def describe() -> dict[str, str]:
-    """Date, kind of processor, number of processors, Python and system."""
+    """Date, kind of processor, number of processors, how busy they have been for five minutes, Python and system."""
     return {
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "processor": _processor(),
         "processors": str(processors()),
+        "load": f"{os.getloadavg()[1]:.1f}" if hasattr(os, "getloadavg") else "unknown",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "system": f"{platform.system()} {platform.machine()}",
     }

@@ -79,7 +79,9 @@ def _machines(results: goals.Results) -> str:
     for name, document in results.items():
         about = document["machine"]
         processors = f"{about['processors']} processors of kind {about['processor']}"
-        said = f"{about['date']}, {processors}, {about['python']}, {about['system']}"
+        said = (
+            f"{about['date']}, {processors}, {about['python']}, {about['system']}, load {about.get('load', 'unknown')}"
+        )
         found.setdefault(said, []).append(name)
     return "".join(f"- {', '.join(names)}: {said}\n" for said, names in found.items()) + "\n"
 
