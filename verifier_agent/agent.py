@@ -6,14 +6,15 @@ async with Agent(settings) as agent:
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
 import msgspec
 from msgspec import UNSET
 
-from events import IssuerTrust
+from events import IssuerTrust, Stream
 from events.errors import LogMisconfigured
 from events.log import EventLog, open_log
 from verifier_agent.claims import Claims
@@ -23,11 +24,14 @@ from verifier_agent.follower import LogFollower
 from verifier_agent.hot_path import Verify, hot_path
 from verifier_agent.jwks import ForeignKeys, JwksFetcher, JwksRefresher
 from verifier_agent.policy import Audience
+from verifier_agent.saved.keeper import Keeper, StoreReport
+from verifier_agent.saved.protocol import SnapshotSource, StateStore
 from verifier_agent.settings import AgentSettings
 from verifier_agent.verifier import Verifier
 
 log = logging.getLogger(__name__)
 
+FROM_LOG: Final = "log"
 KEY_SECONDS: Final = 2.0
 """How long ``verify_or_wait`` waits for a foreign issuer's key unless told otherwise."""
 
@@ -75,7 +79,7 @@ class AgentReport(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         issuer: whose events it follows.
-        ready: whether everything has been known at least once.
+        ready: whether everything has been known at least once, by a heartbeat of the log.
         freshness: seconds since everything was known; ``None`` when it never was.
         clock_skew: seconds by which this machine's clock seems ahead of the issuer's; ``None`` if unknown.
         applied: stream to the highest ``seq`` up to which nothing is missing.
@@ -88,6 +92,8 @@ class AgentReport(msgspec.Struct, frozen=True, kw_only=True):
         digests: single-token revocations in force.
         refused: events refused, by code.
         log_failures: how often the log could not be read.
+        started_from: the store that it started from; ``log`` when it heard everything anew.
+        stores: how each store is that it saves to.
         foreign: what is known of each foreign issuer.
     """
 
@@ -105,6 +111,8 @@ class AgentReport(msgspec.Struct, frozen=True, kw_only=True):
     digests: int
     refused: dict[str, int]
     log_failures: int
+    started_from: str
+    stores: dict[str, StoreReport]
     foreign: dict[str, ForeignReport]
 
 
@@ -125,6 +133,8 @@ class Agent:
         open_event_log: Callable[[], EventLog] | None = None,
         clock: Clock | None = None,
         jwks_fetcher: JwksFetcher | None = None,
+        stores: Mapping[str, StateStore] | None = None,
+        snapshot_source: SnapshotSource | None = None,
     ) -> None:
         """Read the trust file; nothing is connected yet.
 
@@ -133,6 +143,8 @@ class Agent:
             open_event_log: makes the log to follow; by default the one that ``settings.log`` names.
             clock: the machine's by default.
             jwks_fetcher: asks foreign issuers for their keys; over HTTP by default, for which aiohttp is needed.
+            stores: what to start from, in this order, and to save to, by name; by default those that the settings name.
+            snapshot_source: gives new snapshots to save; by default the issuer, where ``settings.snapshot_url`` is.
 
         Raises:
             SettingInvalid: the trust file cannot be used, there is no log of that name, or our own issuer is among the
@@ -151,25 +163,35 @@ class Agent:
         self._settings = settings
         self._clock = clock or SystemClock()
         self.verify: Verify = hot_path(self.verifier, self._clock)
-        self._follower = LogFollower(self.verifier, open_event_log, self._clock, self._on_applied)
+        if stores is None:
+            stores = {} if settings.state_dir is None else {"disk": _disk_store(settings.state_dir)}
+        if snapshot_source is None and settings.snapshot_url is not None:
+            snapshot_source = _issuer_source(settings.snapshot_url)
+        self._keepers = [
+            Keeper(name, store, self.verifier, self._clock, source=snapshot_source, max_age=settings.max_snapshot_age)
+            for name, store in stores.items()
+        ]
+        self._started_from = FROM_LOG
+        self._follower = LogFollower(
+            self.verifier, open_event_log, self._clock, self._on_applied, self._on_heard if self._keepers else None
+        )
         self.foreign = {
             keys.issuer.issuer: JwksRefresher(keys, jwks_fetcher or _http_fetcher(), self._clock, self._on_keys_gone)
             for keys in foreign
         }
         self._task: asyncio.Task[None] | None = None
-        self._refreshing: list[asyncio.Task[None]] = []
+        self._others: list[asyncio.Task[None]] = []
         self._changed = asyncio.Event()
 
     async def __aenter__(self) -> Self:
         """Start following, and wait up to ``start_timeout`` until everything is known.
 
-        Past that the agent is there all the same: it says ``VerificationUnavailable`` until it knows enough.
+        What has been saved counts from the beginning. Past ``start_timeout`` the agent is there all the same: it goes
+        by what was saved, and says ``VerificationUnavailable`` when that is too old or nothing.
         """
-        self._task = asyncio.create_task(self._follower.run(), name="tocsin-agent")
-        self._refreshing = [
-            asyncio.create_task(refresher.run(), name="tocsin-foreign-keys") for refresher in self.foreign.values()
-        ]
         try:
+            await self._recall()
+            self._start_tasks()
             ready = await self.ready(self._settings.start_timeout)
         except BaseException:  # cancelled: nobody will call __aexit__
             await self._stop()
@@ -217,11 +239,19 @@ class Agent:
         """Seconds since everything was known; ``None`` when it never was."""
         return self.verifier.freshness(self._clock.now(), self._clock.boot())
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether everything is known that the log held when we came; what was saved alone is not enough for that."""
+        covered, barrier = self.verifier.state.freshness.covered, self._follower.barrier
+        if covered is None or self._started_from == FROM_LOG:
+            return covered is not None
+        return barrier is not None and covered.time >= barrier
+
     async def ready(self, timeout: float) -> bool:
         """Wait until everything has been known once, at most ``timeout`` seconds; whether it has."""
         try:
             async with asyncio.timeout(timeout):
-                while self.verifier.state.freshness.covered is None:
+                while not self.is_ready:
                     await self.changed()
         except TimeoutError:
             return False
@@ -246,7 +276,7 @@ class Agent:
         state, now, boot = self.verifier.state, self._clock.now(), self._clock.boot()
         return AgentReport(
             issuer=state.issuer,
-            ready=state.freshness.covered is not None,
+            ready=self.is_ready,
             freshness=state.freshness.age(now, boot),
             clock_skew=state.freshness.clock_skew(now, boot),
             applied={str(stream): sequence.contiguous() for stream, sequence in state.sequences.items()},
@@ -259,16 +289,48 @@ class Agent:
             digests=state.revocations.digests,
             refused={str(code): count for code, count in self.verifier.refused.items()},
             log_failures=self._follower.failures,
+            started_from=self._started_from,
+            stores={keeper.name: keeper.report() for keeper in self._keepers},
             foreign={issuer: ForeignReport.of(refresher.keys, boot) for issuer, refresher in self.foreign.items()},
         )
 
+    async def _recall(self) -> None:
+        """Start from the first store from which everything was known once; unless we know something already."""
+        if self.verifier.state.keys.seq:
+            return
+        for keeper in self._keepers:
+            if await keeper.recall() is not None and self._started_from == FROM_LOG:
+                self._started_from = keeper.name
+            if self.verifier.state.freshness.covered is not None:
+                break
+
+    def _start_tasks(self) -> None:
+        self._task = asyncio.create_task(self._follower.run(), name="tocsin-agent")
+        self._others = [
+            *(asyncio.create_task(each.run(), name="tocsin-foreign-keys") for each in self.foreign.values()),
+            *(asyncio.create_task(keeper.run(), name="tocsin-keeper") for keeper in self._keepers),
+        ]
+        if self._started_from != FROM_LOG:
+            self._others.append(asyncio.create_task(self._settle(), name="tocsin-settling"))
+
+    async def _settle(self) -> None:
+        """Do what a restored snapshot has left to do, so that look-ups become faster."""
+        while self.verifier.settle():  # noqa: ASYNC110 - this is work, not waiting
+            await asyncio.sleep(0)
+
     async def _stop(self) -> None:
-        tasks = [task for task in (self._task, *self._refreshing) if task is not None]
-        self._task, self._refreshing = None, []
+        tasks = [task for task in (self._task, *self._others) if task is not None]
+        self._task, self._others = None, []
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
+        for keeper in self._keepers:
+            await keeper.close()
+
+    def _on_heard(self, stream: Stream, raw: bytes) -> None:
+        for keeper in self._keepers:
+            keeper.hear(stream, raw)
 
     def _on_keys_gone(self, _kids: frozenset[str]) -> None:
         self.verifier.forget_foreign(self._clock.boot())
@@ -285,6 +347,22 @@ def _opening(url: str) -> Callable[[], EventLog]:
     except LogMisconfigured as error:
         raise SettingInvalid(f"setting 'log': {error}") from error
     return lambda: open_log(url)
+
+
+def _disk_store(folder: Path) -> StateStore:
+    try:
+        from verifier_agent.saved.disk import DiskStore
+    except ImportError as error:
+        raise SettingInvalid("setting 'state_dir' needs a system with fcntl") from error
+    return DiskStore(folder)
+
+
+def _issuer_source(url: str) -> SnapshotSource:
+    try:
+        from verifier_agent.saved.source import IssuerSource
+    except ImportError as error:
+        raise SettingInvalid("setting 'snapshot_url' needs aiohttp: install tocsin[sidecar]") from error
+    return IssuerSource(url)
 
 
 def _http_fetcher() -> JwksFetcher:

@@ -8,8 +8,9 @@ from typing import Final
 
 from events import LogError, PositionLost, Stream
 from events.log import Entry, EventLog
-from events.streams import FOLLOWED
 from verifier_agent.clocks import Clock
+from verifier_agent.issuer_state import Outcome
+from verifier_agent.log_start import start_of
 from verifier_agent.verifier import Verifier
 
 log = logging.getLogger(__name__)
@@ -31,10 +32,17 @@ class LogFollower:
 
     Attributes:
         failures: how often the log could not be read.
+        barrier: time of the first heartbeat that the log gave, seconds since the epoch; when its heads are covered, all
+            that the log held at the start is known. ``None`` until then.
     """
 
     def __init__(
-        self, verifier: Verifier, open_log: Callable[[], EventLog], clock: Clock, applied: Callable[[], None]
+        self,
+        verifier: Verifier,
+        open_log: Callable[[], EventLog],
+        clock: Clock,
+        applied: Callable[[], None],
+        heard: Callable[[Stream, bytes], None] | None = None,
     ) -> None:
         """Set up.
 
@@ -43,8 +51,11 @@ class LogFollower:
             open_log: makes a log; called again when one has fallen silent.
             clock: for the time of reception.
             applied: called after each batch of entries.
+            heard: called with each event that took effect.
         """
         self.failures = 0
+        self.barrier: float | None = None
+        self._heard = heard
         self._verifier = verifier
         self._open_log = open_log
         self._clock = clock
@@ -83,7 +94,7 @@ class LogFollower:
         event_log = self._open_log()
         try:
             # A log that is opened again is read on: what its positions may hide is noticed as a hole.
-            self._positions = self._positions or await _start_of(event_log)
+            self._positions = self._positions or await start_of(event_log, self._verifier)
             await self._follow(event_log)
         finally:
             await event_log.close()
@@ -127,17 +138,14 @@ class LogFollower:
     async def _apply(self, entries: list[Entry]) -> None:
         slice_end = self._clock.boot() + SLICE_SECONDS
         for stream, position, data in entries:
-            self._verifier.apply(stream, data, received=self._clock.boot())
+            outcome = self._verifier.apply(stream, data, received=self._clock.boot())
             self._positions[stream] = position
+            if outcome is Outcome.APPLIED and self._heard is not None:
+                self._heard(stream, data)
+            if self.barrier is None and stream is Stream.HEARTBEATS and isinstance(outcome, Outcome):
+                newest = self._verifier.state.freshness.newest
+                self.barrier = None if newest is None else newest.time
             while self._clock.boot() > slice_end or self._verifier.settle():
                 await asyncio.sleep(0)
                 slice_end = self._clock.boot() + SLICE_SECONDS
         self._applied()
-
-
-async def _start_of(event_log: EventLog) -> dict[Stream, int | None]:
-    """Where to begin: everything, but of the heartbeats only the newest."""
-    positions: dict[Stream, int | None] = dict.fromkeys(FOLLOWED)
-    head = await event_log.head(Stream.HEARTBEATS)
-    positions[Stream.HEARTBEATS] = head - 1 if head else None
-    return positions

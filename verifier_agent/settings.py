@@ -28,6 +28,9 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
         on_stale: ``deny`` (say that verification is unavailable) or ``allow`` (go on with what is known).
         cache_size: verified tokens to remember.
         start_timeout: how long to wait at start until everything is known.
+        state_dir: folder to save to and to start from, for this agent alone; none by default.
+        snapshot_url: ``https://[client:secret@]host/snapshot`` of the issuer, for snapshots to save; none by default.
+        max_snapshot_age: how old a snapshot may be that is started from.
         foreign_issuers: other issuers whose tokens are taken, with keys from their JWKS documents.
     """
 
@@ -39,6 +42,9 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     on_stale: OnStale = OnStale.DENY
     cache_size: int = 10_000
     start_timeout: Seconds = 10
+    state_dir: Path | None = None
+    snapshot_url: str | None = None
+    max_snapshot_age: Seconds = 86_400
     foreign_issuers: tuple[ForeignIssuer, ...] = ()
 
     def __post_init__(self) -> None:
@@ -49,7 +55,7 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
         check_issuers(self.foreign_issuers)
 
     def __repr__(self) -> str:
-        return settings_repr(self, "log")
+        return settings_repr(self, "log", "snapshot_url")
 
     def policy(self) -> VerificationPolicy:
         """The verifier's part of them."""
@@ -70,5 +76,5 @@ def without_secrets(url: str) -> str:
 def settings_repr(settings: msgspec.Struct, *urls: str) -> str:
     """The ``repr`` of settings whose fields ``urls`` may hold passwords."""
     values = {field.name: getattr(settings, field.name) for field in msgspec.structs.fields(settings)}
-    values |= {name: without_secrets(values[name]) for name in urls}
+    values |= {name: without_secrets(values[name]) for name in urls if values[name] is not None}
     return f"{type(settings).__name__}({', '.join(f'{name}={value!r}' for name, value in values.items())})"

@@ -38,6 +38,7 @@ from verifier_agent.jws import parse_header, parse_token
 from verifier_agent.keyring import VerifyingKey, VerifySignature
 from verifier_agent.policy import Audience, OnStale, VerificationPolicy
 from verifier_agent.saved.protocol import SealedSnapshot
+from verifier_agent.snapshot import SNAPSHOT_VERSION
 from verifier_agent.verified_tokens import VerifiedToken, VerifiedTokens
 
 TOKEN_TYPES: Final = frozenset({"at+jwt", "application/at+jwt"})
@@ -145,7 +146,7 @@ class Verifier:
         """Check a snapshot that comes from anywhere, all but what its bytes mean.
 
         1 sealed by a pinned event key, of this issuer · 2 the seal of a snapshot · 3 as many bytes · 4 these bytes ·
-        5 young enough.
+        5 of our version · 6 young enough.
 
         Args:
             snapshot: to be checked.
@@ -169,13 +170,15 @@ class Verifier:
             raise SnapshotInvalid(SnapshotCode.ALTERED, f"{len(snapshot.data)} bytes, where {seal.size} were sealed")
         if sha256(snapshot.data).hexdigest() != seal.sha256:  # 4
             raise SnapshotInvalid(SnapshotCode.ALTERED, "its bytes are others than were sealed")
-        if now - seal.time > max_age:  # 5
+        if not snapshot.data.startswith(b'{"version":%d,' % SNAPSHOT_VERSION):  # 5
+            raise SnapshotInvalid(SnapshotCode.WRONG_VERSION, f"this program reads version {SNAPSHOT_VERSION}")
+        if now - seal.time > max_age:  # 6
             raise SnapshotInvalid(
                 SnapshotCode.TOO_OLD, f"{now - seal.time:.0f} s old; at most {max_age:.0f} s is allowed"
             )
         return event.seq, seal
 
-    def restore_sealed(self, snapshot: SealedSnapshot, *, now: float, boot: float, max_age: float) -> None:
+    def restore_sealed(self, snapshot: SealedSnapshot, *, now: float, boot: float, max_age: float) -> Snapshot:
         """Add what a snapshot from anywhere holds to what is known, its time and heads included.
 
         Args:
@@ -184,12 +187,16 @@ class Verifier:
             boot: boot-time clock, seconds.
             max_age: seconds that the snapshot may be old.
 
+        Returns:
+            What its seal says.
+
         Raises:
             SnapshotInvalid: see ``open_seal``; or the bytes are no snapshot of this version and issuer.
         """
         seq, seal = self.open_seal(snapshot, now, max_age)
         self.restore(snapshot.data)
         self.state.recall(seq, Heartbeat(time=seal.time, heads=seal.heads), heard_at(seal.time, now, boot))
+        return seal
 
     def seq_of(self, stream: Stream, raw: UnverifiedEvent | bytes) -> int | None:
         """The number of an event, if it is one; it is neither applied nor counted."""

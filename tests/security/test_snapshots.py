@@ -122,8 +122,9 @@ def test_the_state_of_another_issuer_is_refused_even_when_ours_has_sealed_it(iss
     ("old", "new", "code"),
     [
         (b'"version":1', b'"version":2', SnapshotCode.WRONG_VERSION),
-        (b'"version":1', b'"version":"1"', SnapshotCode.MALFORMED),
-        (b"{", b"[", SnapshotCode.MALFORMED),
+        (b'"version":1', b'"version":"1"', SnapshotCode.WRONG_VERSION),
+        (b'{"version"', b'[{"version"', SnapshotCode.WRONG_VERSION),
+        (b'"issuer":', b'"issuer":7,"is":', SnapshotCode.MALFORMED),
     ],
 )
 def test_a_snapshot_of_another_version_is_refused(

@@ -71,8 +71,9 @@ class DiskStore:
     async def close(self) -> None:
         """See ``StateStore.close``."""
         if not self._closed:
+            with suppress(StoreUnavailable):
+                await self._run(self._lock.release)
             self._closed = True
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._lock.release)
             self._thread.shutdown(wait=False)
 
     async def _run(self, work: Callable[[], T]) -> T:
@@ -80,6 +81,8 @@ class DiskStore:
             raise StoreUnavailable("this store has been closed", "closed")
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        except RuntimeError as error:  # the program is ending, and starts no work in threads any more
+            raise StoreUnavailable(str(error), "closed") from error
         except OSError as error:
             code = errno.errorcode.get(error.errno or 0, "unavailable").lower()
             raise StoreUnavailable(f"{self._file}: {error.strerror or error}", code) from error

@@ -58,3 +58,14 @@ class StateStore(Protocol):
 
     async def close(self) -> None:
         """Let go of it."""
+
+
+class SnapshotSource(Protocol):
+    """Gives new snapshots."""
+
+    async def fetch(self) -> SealedSnapshot:
+        """The newest, which nobody has checked yet.
+
+        Raises:
+            StoreUnavailable: it cannot be had; its code begins with ``source_``.
+        """
