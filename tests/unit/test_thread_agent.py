@@ -244,7 +244,7 @@ def test_whoever_kept_verify_hears_on_after_a_second_start(
         until(lambda: agent.status().selectors == 1)
         with pytest.raises(TokenRejected, match="revoked"):
             verify(token)
-        assert agent.verify is verify
+        assert agent.verify is agent._agent.verify is verify
 
         event_log.say(issuer.lift(issuer.said[-1]), issuer.beat())
         until(lambda: agent.status().selectors == 0)
@@ -403,6 +403,21 @@ def test_an_agent_that_does_not_run_holds_up_no_fork(agent: ThreadAgent, monkeyp
     agent.go_on()
     agent.start()
     agent.stop()
+
+
+def test_in_a_child_process_locks_that_others_held_keep_nobody_waiting(
+    agent: ThreadAgent, issuer: IssuerSimulator, event_log: SharedLog
+) -> None:
+    with agent:
+        pass
+    agent.hold()
+    agent._lock.acquire()
+    agent.verifier.verified._lock.acquire()
+    agent.go_on_as_child()
+    event_log.say(issuer.revoke(Selector.of(sub="bob")))
+    with agent:
+        until(lambda: agent.status().selectors == 1)
+        assert rejection(agent, issuer.token()) is None
 
 
 # -- foreign issuers
