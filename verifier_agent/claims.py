@@ -5,6 +5,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
+from msgspec import UNSET
 
 from events.selectors import MAX_MEMBERS
 from verifier_agent.errors import RejectionCode, TokenRejected
@@ -62,13 +63,13 @@ class ClaimsDecoder:
             text = raw.get("scope", "")
             claims = Claims(
                 iss=_text(raw["iss"]),
-                sub=_text_or_none(raw.get("sub")),
+                sub=_text_or_none(raw.get("sub", UNSET)),
                 aud=_audience(raw.get("aud", [])),
                 exp=_seconds(raw["exp"]),
-                iat=_seconds_or_none(raw.get("iat")),
-                nbf=_seconds_or_none(raw.get("nbf")),
-                jti=_text_or_none(raw.get("jti")),
-                client_id=_text_or_none(raw.get("client_id")),
+                iat=_seconds_or_none(raw.get("iat", UNSET)),
+                nbf=_seconds_or_none(raw.get("nbf", UNSET)),
+                jti=_text_or_none(raw.get("jti", UNSET)),
+                client_id=_text_or_none(raw.get("client_id", UNSET)),
                 scope=self._scopes.get(text) or self._words(_text(text)),
                 raw=MappingProxyType(raw),
             )
@@ -104,7 +105,7 @@ def _audience(value: Any) -> tuple[str, ...]:
 
 
 def _text_or_none(value: Any) -> str | None:
-    return None if value is None else _text(value)
+    return None if value is UNSET else _text(value)
 
 
 def _seconds(value: Any) -> float:
@@ -114,4 +115,4 @@ def _seconds(value: Any) -> float:
 
 
 def _seconds_or_none(value: Any) -> float | None:
-    return None if value is None else _seconds(value)
+    return None if value is UNSET else _seconds(value)

@@ -5,8 +5,7 @@ token is revoked again whenever anything has changed that might revoke it.
 """
 
 import threading
-from collections.abc import Callable
-from itertools import islice
+from collections.abc import Callable, Iterator
 
 import msgspec
 
@@ -41,47 +40,47 @@ class VerifiedToken(msgspec.Struct, frozen=True, gc=False):
 class VerifiedTokens:
     """A bounded map by the exact text of the token, safe to be used by several threads at once.
 
-    It has two halves. What is in ``current`` has been judged since the state last changed: a look-up there is all that
-    a token in use costs. When that half is full, or the state changes, ``turn`` puts it aside, where it is found once
-    more and judged again. So whatever is used now and then while half as many new tokens come as there is room stays,
-    and a flood of tokens that are used once passes through.
+    What is in ``current`` has been judged since the state last changed: a look-up there is all that a token in use
+    costs. When that is half of what there is room for, or the state changes, ``turn`` puts it aside, behind what stands
+    aside already; there it is found once more, judged again, and becomes current. For what is new and finds no room the
+    first of those aside goes, which has not been used for longest. So a token stays that is used now and then while
+    half as many new ones come as there is room for, and a flood of tokens that are used once passes through.
 
     Attributes:
         current: tokens that were judged by the state as it is. Look it up *before* you judge, and hand the same object
             to ``add``: had the state changed in between, it would no longer be the current one.
     """
 
-    __slots__ = ("_aside", "_half", "_leaving", "_lock", "_size", "current")
+    __slots__ = ("_aside", "_first", "_half", "_lock", "_size", "current")
 
     def __init__(self, size: int) -> None:
         self._size = size
         self._half = (size + 1) // 2
         self._lock = threading.Lock()
         self._aside: dict[str, VerifiedToken] = {}
-        self._leaving: dict[str, VerifiedToken] = {}  # cannot be found any more; freed bit by bit, as thousands at once
-        self.current: dict[str, VerifiedToken] = {}  # would keep somebody waiting for milliseconds
+        self._first: Iterator[str] | None = None  # of those aside, in order; a dict finds its own only by searching
+        self.current: dict[str, VerifiedToken] = {}
 
     def __len__(self) -> int:
-        """Those that can be found."""
-        return len(self.current) + len(self._aside.keys() - self.current.keys())
+        return len(self.current) + len(self._aside)
 
     def recall(self, token: str) -> VerifiedToken | None:
         """A token that has been put aside; whether it is revoked must be judged again."""
         return self._aside.get(token)
 
     def add(self, token: str, entry: VerifiedToken, judged: dict[str, VerifiedToken]) -> None:
-        """Remember a token that was found good when ``judged`` was the current half, if it still is."""
-        if judged is not self.current or self._size <= 0:
+        """Remember a token that was found good when ``judged`` was the current part, if it still is."""
+        if self._size <= 0:
             return
-        if len(judged) < self._half:
-            judged[token] = entry  # should another thread have turned just now, this one is forgotten and no harm done
-        else:
-            with self._lock:
-                if judged is self.current:
-                    self._turn()
-                    self.current[token] = entry
-        if self._leaving:
-            self._free_some()
+        with self._lock:
+            if judged is not self.current:
+                return
+            self._aside.pop(token, None)
+            if len(judged) >= self._half:
+                self._turn()
+            self.current[token] = entry
+            if len(self.current) + len(self._aside) > self._size:
+                self._drop_first()
 
     def discard(self, token: str) -> None:
         """Forget one token, if it is there."""
@@ -97,30 +96,19 @@ class VerifiedTokens:
     def purge(self, is_gone: Callable[[VerifiedToken], bool]) -> None:
         """Forget every token of which this is true, and have the others judged again."""
         with self._lock:
-            # Nobody who finds the new current half may still find what is gone, and put it there.
-            self._aside = {token: entry for token, entry in self._aside.items() if not is_gone(entry)}
-            self._aside |= {token: entry for token, entry in self.current.copy().items() if not is_gone(entry)}
-            self.current = {}
-            self._trim()
+            # Nobody who finds the new current part may still find what is gone, and put it there.
+            known = self._aside | self.current
+            self._aside = {token: entry for token, entry in known.items() if not is_gone(entry)}
+            self._first, self.current = None, {}
 
     def _turn(self) -> None:
-        judged, self.current = self.current, {}
-        room = self._size - self._half
-        if len(judged) >= room:
-            self._aside, self._leaving = judged, self._aside
-        else:
-            for token in judged:
-                self._aside.pop(token, None)  # to stand behind those that nobody used
-            self._aside.update(judged)
-        self._trim()
+        judged, self._first = self.current, None
+        self._aside.update(judged)
+        self.current = {}
 
-    def _trim(self) -> None:
-        for token in list(islice(self._aside, max(0, len(self._aside) - self._size + self._half))):
-            del self._aside[token]
-
-    def _free_some(self) -> None:
-        try:
-            self._leaving.popitem()
-            self._leaving.popitem()
-        except KeyError:  # another thread was quicker
-            pass
+    def _drop_first(self) -> None:
+        if self._first is None:
+            self._first = iter(tuple(self._aside))
+        for token in self._first:
+            if self._aside.pop(token, None) is not None:
+                return

@@ -43,6 +43,15 @@ def test_a_token_in_use_stays_through_a_flood_of_tokens_used_once() -> None:
             remember(tokens, "in use")
 
 
+def test_as_many_tokens_as_there_is_room_for_stay_while_they_are_used_in_turn() -> None:
+    tokens, texts = VerifiedTokens(100), [str(number) for number in range(100)]
+    remember(tokens, *texts)
+    for text in 10 * texts:
+        if text not in tokens.current:
+            assert tokens.recall(text) is ENTRY
+            remember(tokens, text)
+
+
 def test_all_are_judged_again_after_a_turn_and_none_is_lost() -> None:
     tokens = VerifiedTokens(100)
     remember(tokens, *map(str, range(50)))
