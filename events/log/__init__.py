@@ -26,7 +26,8 @@ def open_log(url: str, retention: Retention | None = None) -> EventLog:
         LogMisconfigured: no such kind of log, a URL it cannot use, or its extra is not installed.
     """
     retention = retention or Retention()
-    scheme = url.partition(":")[0].lower()
+    name, colon, _ = url.partition(":")
+    scheme = name.lower() if colon else ""
     if scheme == "memory":
         from events.log.memory import MemoryLog
 
