@@ -31,6 +31,7 @@ from issuer.outbox.horizon import note_ceiling
 from issuer.outbox.outbox import Outbox
 from issuer.outbox.own_agent import OwnAgent
 from issuer.outbox.relay import Relay
+from issuer.outbox.snapshots import Snapshots
 from issuer.revocations import RevocationService
 from issuer.settings import IssuerSettings
 from issuer.store.database import Database
@@ -84,6 +85,7 @@ async def running_services(settings: IssuerSettings, clock: Clock | None = None)
             own_agent=own_agent,
             relay=relay,
             feed=feed,
+            snapshots=Snapshots(own_agent, Heartbeats(database, outbox, signer, clock), signer, clock),
         )
         await outbox.initialise()
         await services.keys.initialise()

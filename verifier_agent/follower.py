@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 from typing import Final
 
-from events import LogError, PositionLost, Stream
+from events import LogError, PositionLost, RefusalCode, Stream
 from events.log import Entry, EventLog
 from verifier_agent.clocks import Clock
 from verifier_agent.issuer_state import Outcome
@@ -142,10 +142,16 @@ class LogFollower:
             self._positions[stream] = position
             if outcome is Outcome.APPLIED and self._heard is not None:
                 self._heard(stream, data)
-            if self.barrier is None and stream is Stream.HEARTBEATS and isinstance(outcome, Outcome):
-                newest = self._verifier.state.freshness.newest
-                self.barrier = None if newest is None else newest.time
+            if self.barrier is None and stream is Stream.HEARTBEATS:
+                self._set_barrier(outcome)
             while self._clock.boot() > slice_end or self._verifier.settle():
                 await asyncio.sleep(0)
                 slice_end = self._clock.boot() + SLICE_SECONDS
         self._applied()
+
+    def _set_barrier(self, outcome: Outcome | RefusalCode) -> None:
+        newest = self._verifier.state.freshness.newest
+        if outcome is RefusalCode.ROLLED_BACK:  # we have started from something newer than all that the log knows
+            self.barrier = 0.0
+        elif isinstance(outcome, Outcome) and newest is not None:
+            self.barrier = newest.time

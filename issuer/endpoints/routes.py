@@ -11,6 +11,7 @@ from issuer.endpoints import (
     metadata,
     metrics,
     revocation,
+    snapshot,
     token,
 )
 
@@ -32,6 +33,7 @@ def add_routes(app: web.Application) -> None:
             web.post("/admin/v1/keys/rotate", admin_keys.rotate),
             web.post("/admin/v1/keys/{kid}/revoke", admin_keys.revoke),
             web.get("/events", events.events, allow_head=False),
+            web.get("/snapshot", snapshot.snapshot, allow_head=False),
             web.get("/livez", health.livez),
             web.get("/readyz", health.readyz),
             web.get("/metrics", metrics.metrics),

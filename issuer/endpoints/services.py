@@ -11,6 +11,7 @@ from issuer.grants import Grant
 from issuer.keys.key_service import KeyService
 from issuer.outbox.own_agent import OwnAgent
 from issuer.outbox.relay import Relay
+from issuer.outbox.snapshots import Snapshots
 from issuer.revocations import RevocationService
 from issuer.settings import IssuerSettings
 from issuer.store.database import Database
@@ -31,6 +32,7 @@ class Services:
     own_agent: OwnAgent
     relay: Relay
     feed: Feed
+    snapshots: Snapshots
 
 
 SERVICES = web.AppKey("services", Services)

@@ -26,7 +26,12 @@ BATCH: Final = 500
 
 
 class OwnAgent:
-    """A verifier, and the task that reads the outbox for it."""
+    """A verifier, and the task that reads the outbox for it.
+
+    Attributes:
+        verifier: what is known.
+        clock_trusted: whether the store's clock did not leap when it was looked at last.
+    """
 
     def __init__(self, database: Database, outbox: Outbox, trust: IssuerTrust, skew: float, clock: Clock) -> None:
         self.verifier = Verifier(trust, VerificationPolicy(audience=trust.issuer, skew=skew))
@@ -34,7 +39,7 @@ class OwnAgent:
         self._outbox = outbox
         self._clock = clock
         self._clock_guard = ClockGuard()
-        self._clock_trusted = True
+        self.clock_trusted = True
         self._catching_up = asyncio.Lock()
         self._refused_after: dict[Stream, int] = {}  # where the outbox cannot be read on
 
@@ -91,8 +96,8 @@ class OwnAgent:
                         self._refused_after[stream] = before
                         break
                     await asyncio.sleep(0)
-        trusted, self._clock_trusted = self._clock_trusted, self._clock_guard.trusts(heads.time, received)
-        if self._clock_trusted:
+        trusted, self.clock_trusted = self.clock_trusted, self._clock_guard.trusts(heads.time, received)
+        if self.clock_trusted:
             self.verifier.state.observe(heads, received)
         elif trusted:
             log.error("store_clock_leaps", extra={"time": heads.time})
