@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from typing import Final
 
-BITS_A_DIGEST: Final = 32
-"""At full capacity; with two bits set for each, 1 in 256 strangers passes."""
+BITS_A_DIGEST: Final = 16
+"""At full capacity; with two bits set for each, 1 in 64 strangers passes."""
 
 
 class DigestFilter:

@@ -1,7 +1,7 @@
 """Which tokens are revoked one by one, by digest: exact, and small at a million.
 
 A batch stays the sorted array that it came as, 8 bytes a digest, so that a lift or an expiry drops it whole. A filter
-of 4 to 8 bytes a digest answers for nearly every token that is not revoked; what passes it is searched for in each
+of 2 to 4 bytes a digest answers for nearly every token that is not revoked; what passes it is searched for in each
 batch. A batch of a few digests goes into a dict instead.
 """
 
