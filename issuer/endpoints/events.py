@@ -107,6 +107,7 @@ async def _stream(request: web.Request, feed: Feed, reader: Reader, may_stay: Wa
     response = web.StreamResponse(headers={**NO_STORE, "X-Accel-Buffering": "no", "Content-Type": MEDIA_TYPE})
     if request_id := structlog.contextvars.get_contextvars().get("request_id"):
         response.headers[REQUEST_ID] = request_id  # once it is prepared it is too late
+    response.force_close()  # whoever is let go is to find another replica, perhaps
     _bound(request)
     reason = None
     try:
@@ -166,4 +167,5 @@ def _bound(request: web.Request) -> None:
         return
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
     if hasattr(socket, "TCP_USER_TIMEOUT"):
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(WRITE_SECONDS * 1000))
+        # Twice: where there is something to write, our own look comes first, and is counted.
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(2 * WRITE_SECONDS * 1000))

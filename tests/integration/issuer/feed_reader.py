@@ -98,7 +98,7 @@ async def up_to_level(url: str, headers: Mapping[str, str], query: str = "") -> 
 
 @asynccontextmanager
 async def not_listening(url: str, headers: Mapping[str, str]) -> AsyncIterator[asyncio.StreamReader]:
-    """A reader that takes the beginning of the answer and nothing more, with hardly any room for it."""
+    """A reader that takes the beginning of the answer and nothing more."""
     parts = urlsplit(url)
     reader, writer = await asyncio.open_connection(parts.hostname, parts.port, limit=1024)
     lines = [f"GET /events?stream={Stream.REVOCATIONS} HTTP/1.1", f"Host: {parts.netloc}"]
