@@ -165,7 +165,7 @@ class ThreadAgent:
         Raises:
             RuntimeError: the agent is not running.
         """
-        if self.verifier.state.freshness.covered is None:
+        if not self._agent.is_ready:
             try:
                 return self._run(self._agent.ready(timeout), timeout)
             except (TimeoutError, CancelledError):
@@ -236,7 +236,7 @@ class ThreadAgent:
         if thread is None or thread.ended:
             return
         thread.abandon()
-        if not held:  # an event may have been halfway: nothing counts as complete until all has been read again
+        if not held:  # an event may have been halfway: nothing counts as complete until that has been heard again
             self.verifier.state.freshness = Freshness()
             log.warning("agent_forked_unprepared", extra={"issuer": self.verifier.state.issuer})
         try:

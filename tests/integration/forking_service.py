@@ -123,7 +123,7 @@ class Service:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
     def while_blocked(self) -> None:
-        """One child, which has to read everything again."""
+        """One child, which has to hear that it misses nothing."""
         self.wait(lambda: all(map(self.revoked, self.doomed)))
         thread_agent.HOLD_SECONDS = 0.05  # type: ignore[misc]
         loop = self.agent._thread._loop  # type: ignore[union-attr]

@@ -121,7 +121,7 @@ async def test_each_fork_knows_what_its_parent_knew_and_hears_what_is_new(
     assert told[-1] == {"failures": [], "log_failures": 0, "refused": {}}
 
 
-async def test_a_fork_for_which_the_loop_does_not_come_to_rest_reads_everything_again(
+async def test_a_fork_for_which_the_loop_does_not_come_to_rest_is_fresh_when_it_has_heard_itself(
     url: str, issuer: RunningIssuer, tmp_path: Path
 ) -> None:
     mint = issuer.simulator.token
