@@ -7,7 +7,7 @@ UV ?= uv
 LOCK := $(UV) pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 --upgrade
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test fast bench bench-peers pythons services compose lint format lock clean
+.PHONY: help demo run test fast fuzz mutants bench bench-peers pythons services compose lint format lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -34,6 +34,14 @@ test: $(VENV)/dev.stamp services ## the whole test suite on real services (about
 
 fast: $(VENV)/dev.stamp ## unit tests, vectors, and attacks on the verifier: nothing is started (under 20 s)
 	@$(BIN)/python -m pytest tests/unit tests/vectors tests/security --ignore-glob='*/test_issuer_*'
+
+FUZZ_SECONDS ?= 30
+fuzz: ## coverage-guided fuzzing of tokens and of events, FUZZ_SECONDS=30 each (KEEP=--keep adds to the corpus)
+	@$(MAKE) --no-print-directory VENV=.venv-fuzz .venv-fuzz/fuzz.stamp
+	@.venv-fuzz/bin/python -m tests.fuzz --seconds $(FUZZ_SECONDS) $(KEEP)
+
+mutants: $(VENV)/dev.stamp ## drop or turn round each step of verifying in turn: some test must fail (about half an hour)
+	@$(BIN)/python -m tests.mutation
 
 bench: $(VENV)/dev.stamp ## delivery on the embedded log and on Kafka, and verification, on this machine (about 1 minute)
 	@$(BIN)/tocsin bench delivery
@@ -64,6 +72,7 @@ lock: ## pin every dependency anew, with hashes (needs uv)
 	$(LOCK) pyproject.toml --extra all --group build -o requirements/run.txt
 	$(LOCK) pyproject.toml --extra all --group build --group dev -c requirements/run.txt -o requirements/dev.txt
 	$(LOCK) pyproject.toml --extra all --extra bench --group build --group dev --group bench -c requirements/dev.txt -o requirements/bench.txt
+	$(LOCK) pyproject.toml requirements/fuzz.in --group build -c requirements/run.txt -o requirements/fuzz.txt
 
 clean: ## remove what make made in this folder (the service cache stays)
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build *.egg-info
+	rm -rf $(VENV) .venv-* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build *.egg-info
