@@ -97,7 +97,7 @@ class LogFollower:
             self._positions = self._positions or await start_of(event_log, self._verifier)
             await self._follow(event_log)
         finally:
-            await event_log.close()
+            await _closed(event_log)
 
     async def _follow(self, event_log: EventLog) -> None:
         """Read on until the log fails or falls silent."""
@@ -155,3 +155,12 @@ class LogFollower:
             self.barrier = 0.0
         elif isinstance(outcome, Outcome) and newest is not None:
             self.barrier = newest.time
+        self._applied()  # what has been restored may have some settling left to do, and nobody need wait for that
+
+
+async def _closed(event_log: EventLog) -> None:
+    """Close it, whatever it says: an error of its own would take the place of why we leave, such as a cancellation."""
+    try:
+        await event_log.close()
+    except Exception:
+        log.exception("event_log_not_closed")

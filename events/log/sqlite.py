@@ -96,6 +96,8 @@ class SqliteLog:
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._thread, self._disconnect)
         self._thread.shutdown(wait=False)
+        if self._watch is not None:
+            self._watch.close()  # where it is used: two threads at once in one connection would crash the process
 
     async def _data_version(self) -> int:
         """A number that changes with every commit. Asked on this thread: it only looks at shared memory."""
@@ -130,9 +132,8 @@ class SqliteLog:
         return self._watch
 
     def _disconnect(self) -> None:
-        for connection in (self._connection, self._watch):
-            if connection is not None:
-                connection.close()
+        if self._connection is not None:
+            self._connection.close()
 
     def _append(self, connection: sqlite3.Connection, stream: Stream, events: Sequence[bytes]) -> None:
         now = time.time()
