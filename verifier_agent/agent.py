@@ -32,6 +32,7 @@ from verifier_agent.verifier import Verifier
 log = logging.getLogger(__name__)
 
 FROM_LOG: Final = "log"
+SETTLING_AFTER: Final = 0.5
 KEY_SECONDS: Final = 2.0
 """How long ``verify_or_wait`` waits for a foreign issuer's key unless told otherwise."""
 
@@ -314,7 +315,8 @@ class Agent:
             self._others.append(asyncio.create_task(self._settle(), name="tocsin-settling"))
 
     async def _settle(self) -> None:
-        """Do what a restored snapshot has left to do, so that look-ups become faster."""
+        """Do what a restored snapshot has left to do, so that look-ups become faster; first things first."""
+        await self.ready(SETTLING_AFTER)
         while self.verifier.settle():  # noqa: ASYNC110 - this is work, not waiting
             await asyncio.sleep(0)
 
