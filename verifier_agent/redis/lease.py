@@ -22,7 +22,7 @@ LEASE_SECONDS: Final = 6.0
 KEPT_SECONDS: Final = 7 * 86_400
 """How long what nobody refreshes stays: an abandoned deployment cleans up behind itself."""
 
-# Numbers go on from the server's time in seconds, so that they grow even when all data were lost. What stands in the
+# Numbers go on from the server's time in milliseconds, so that they grow even when all data were lost. What stands in the
 # lease's place and does not run out within its time is no lease.
 _ACQUIRE: Final = """
 local left = redis.call('PTTL', KEYS[1])
@@ -30,7 +30,8 @@ if left >= 0 and left <= tonumber(ARGV[2]) then return false end
 local former = redis.pcall('GETRANGE', KEYS[2], 0, 63)
 local last = tonumber(type(former) == 'string' and string.match(former, '^(%d+)%.') or 0)
 if last >= 1e14 then last = 0 end
-local number = math.max(last, tonumber(redis.call('TIME')[1])) + 1
+local now = redis.call('TIME')
+local number = math.max(last, now[1] * 1000 + math.floor(now[2] / 1000)) + 1
 local fence = string.format('%d', number) .. '.' .. ARGV[1]
 redis.call('SET', KEYS[2], fence, 'EX', ARGV[3])
 redis.call('SET', KEYS[1], fence, 'PX', ARGV[2])
@@ -141,7 +142,7 @@ class RedisLease:
         if self._fence is not None:
             self.lost += 1
             log.info("redis_lease_lost")
-        self._fence = None
+        self._fence, self._next = None, 0.0
 
     async def release(self) -> None:
         """Give it back, for another to have it at once.

@@ -146,7 +146,8 @@ NEXT_LISTING: Final = f"""{_PART}
 if part(KEYS[1], 0, 63) ~= ARGV[1] then return 'fenced' end
 local last = tonumber(string.match(part(KEYS[2], 0, 31), '^%d+$') or 0)
 if last >= 1e14 then last = 0 end
-local stamp = math.max(last, tonumber(redis.call('TIME')[1])) + 1
+local now = redis.call('TIME')
+local stamp = math.max(last, now[1] * 1000 + math.floor(now[2] / 1000)) + 1
 redis.call('SET', KEYS[2], string.format('%d', stamp), 'EX', ARGV[2])
 return string.format('%d', stamp)
 """

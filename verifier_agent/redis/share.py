@@ -8,8 +8,9 @@ from typing import Final
 import msgspec
 
 from verifier_agent.clocks import Clock
+from verifier_agent.errors import SettingInvalid
 from verifier_agent.issuer_state import IssuerState
-from verifier_agent.redis.connection import RedisConnection
+from verifier_agent.redis.connection import ANSWER_SECONDS, BULK_ANSWER_SECONDS, RedisConnection
 from verifier_agent.redis.deny_list import DenyList
 from verifier_agent.redis.keys import RedisKeys
 from verifier_agent.redis.lease import RedisLease
@@ -59,6 +60,7 @@ class RedisShare:
         prefix: str = PREFIX,
         deny_list: bool = True,
         deny_list_prefix: str = "",
+        timeout: float = ANSWER_SECONDS,
     ) -> None:
         """Set up; nothing is connected yet.
 
@@ -70,13 +72,16 @@ class RedisShare:
             prefix: setting ``redis_prefix``, before all keys but those of the deny-list.
             deny_list: setting ``redis_deny_list``, whether to write one.
             deny_list_prefix: setting ``redis_deny_list_prefix``, before its keys.
+            timeout: setting ``redis_timeout``, seconds that an answer may take.
 
         Raises:
             SettingInvalid: one of them cannot be used.
         """
         check_prefix("redis_prefix", prefix)
         check_prefix("redis_deny_list_prefix", deny_list_prefix)
-        self._connection = RedisConnection(RedisPlace.parse(url), clock)
+        if not 0 < timeout <= BULK_ANSWER_SECONDS:
+            raise SettingInvalid(f"setting 'redis_timeout' must be more than 0 and at most {BULK_ANSWER_SECONDS:g} s")
+        self._connection = RedisConnection(RedisPlace.parse(url), clock, answer_seconds=timeout)
         keys = RedisKeys(prefix, issuer)
         self._lease = RedisLease(self._connection, keys, clock)
         self.store = RedisStateStore(self._connection, keys, self._lease)
