@@ -1,11 +1,19 @@
 """The issuer's feed over a source in memory, served on this machine."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+import datetime
+import ipaddress
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from ssl import SSLContext
 from typing import Self
 
 from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from events import Stream, pack
 from events.log import Entry, EventLog
@@ -86,10 +94,10 @@ class ServedFeed:
         self._following = asyncio.create_task(feed.run())
 
     @classmethod
-    async def start(cls, kept: KeptEvents | None = None, *, port: int = 0, most_readers: int = MANY_READERS) -> Self:
+    async def start(cls, kept: KeptEvents | None = None, *, tls: SSLContext | None = None) -> Self:
         """Serve ``kept``."""
         kept = kept or KeptEvents()
-        feed = Feed(kept, most_readers)
+        feed = Feed(kept, MANY_READERS)
         await feed.start()
 
         async def events(request: web.Request) -> web.StreamResponse:
@@ -99,18 +107,9 @@ class ServedFeed:
         app.add_routes([web.get("/events", events, allow_head=False)])
         runner = web.AppRunner(app, shutdown_timeout=1.0, handle_signals=False)
         await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", port).start()
-        return cls(f"http://127.0.0.1:{runner.addresses[0][1]}/events", kept, feed, runner)
-
-    @classmethod
-    @asynccontextmanager
-    async def running(cls, kept: KeptEvents | None = None, *, most_readers: int = MANY_READERS) -> AsyncIterator[Self]:
-        """``start`` and ``stop``."""
-        served = await cls.start(kept, most_readers=most_readers)
-        try:
-            yield served
-        finally:
-            await served.stop()
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
+        scheme = "https" if tls else "http"
+        return cls(f"{scheme}://127.0.0.1:{runner.addresses[0][1]}/events", kept, feed, runner)
 
     def add(self, stream: Stream, *texts: bytes) -> list[StoredEvent]:
         """Decide something, and have it told."""
@@ -153,3 +152,25 @@ class _Written:
     async def close(self) -> None:
         self._closed = True
         await self._log.close()
+
+
+def self_signed(folder: Path) -> Path:
+    """A key and its certificate for 127.0.0.1, good for an hour."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    path = folder / "server.pem"
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path.write_bytes(private + certificate.public_bytes(Encoding.PEM))
+    return path

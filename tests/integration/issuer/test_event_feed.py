@@ -1,6 +1,7 @@
 """``GET /events`` of a real issuer: agents hear what is decided, with the event log away and on every replica."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
@@ -11,10 +12,11 @@ from sqlalchemy import update
 
 from events import EventOpener, LogUnavailable, PositionLost, Stream, VerifiedEvent, pack
 from events.errors import LogMisconfigured
-from events.log import Entry
+from events.log import Entry, open_log
 from events.log.cursor import format_cursor, parse_cursor
 from issuer.settings import IssuerSettings
 from issuer.store.schema import streams
+from tests.feed_under_test import ServedFeed, self_signed
 from tests.integration.issuer.feed_reader import (
     agent_on,
     bearer,
@@ -372,3 +374,21 @@ async def test_who_tries_to_write_to_a_feed_is_told_that_it_cannot(issuer: Repli
         with pytest.raises(LogMisconfigured, match="does not carry agents"):
             await log.read({Stream.AGENTS: None}, wait=0.0)
     assert feed_url(issuer.url, agents) not in repr(log)
+
+
+async def test_an_encrypted_feed_is_read_when_its_certificate_is_vouched_for(tmp_path: Path) -> None:
+    certificate = self_signed(tmp_path)
+    serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    serving.load_cert_chain(certificate)
+    served = await ServedFeed.start(tls=serving)
+    served.add(Stream.KEYS, b"keys")
+    for url, heard in ((served.url, None), (f"{served.url}?ca={certificate}", [b"keys"])):
+        log = open_log(url)
+        try:
+            found = [bytes(entry.data) for entry in await log.read({Stream.KEYS: None}, wait=1.0)]
+        except LogUnavailable:
+            found = None
+        finally:
+            await log.close()
+        assert found == heard
+    await served.stop()
