@@ -15,7 +15,7 @@ from tests.sealed import sealed_snapshot
 from tests.simulator import IssuerSimulator, Listener
 from verifier_agent.saved.disk import DiskStore
 
-KILLS = 25
+KILLS = 12
 
 
 @pytest.fixture

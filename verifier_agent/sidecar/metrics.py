@@ -8,6 +8,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from verifier_agent.agent import Agent, ForeignReport
+from verifier_agent.saved.keeper import StoreReport
 
 
 class AgentMetrics(Collector):
@@ -49,6 +50,22 @@ class AgentMetrics(Collector):
         revocations.add_metric(["digest"], status.digests)
         yield revocations
         yield from _foreign(status.foreign)
+        yield from _stores(status.stores)
+
+
+def _stores(stores: Mapping[str, StoreReport]) -> Iterator[Metric]:
+    """Of where the agent saves to."""
+    age = GaugeMetricFamily("tocsin_snapshot_age_seconds", "Age of the saved snapshot; +Inf if none", labels=["store"])
+    unsaved = GaugeMetricFamily("tocsin_unsaved_events", "Events that wait to be saved", labels=["store"])
+    dropped = CounterMetricFamily("tocsin_dropped_events", "Events that waited too long", labels=["store"])
+    failures = CounterMetricFamily("tocsin_store_failures", "What went wrong with a store", labels=["store", "code"])
+    for store, report in stores.items():
+        age.add_metric([store], float("inf") if report.snapshot_age is None else report.snapshot_age)
+        unsaved.add_metric([store], report.unsaved)
+        dropped.add_metric([store], report.dropped)
+        for code, count in report.failures.items():
+            failures.add_metric([store, code], count)
+    yield from (age, unsaved, dropped, failures)
 
 
 def _foreign(issuers: Mapping[str, ForeignReport]) -> Iterator[Metric]:
