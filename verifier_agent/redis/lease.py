@@ -22,8 +22,8 @@ LEASE_SECONDS: Final = 6.0
 KEPT_SECONDS: Final = 7 * 86_400
 """How long what nobody refreshes stays: an abandoned deployment cleans up behind itself."""
 
-# Numbers go on from the server's time in milliseconds, so that they grow even when all data were lost. What stands in the
-# lease's place and does not run out within its time is no lease.
+# Numbers go on from the server's time in milliseconds, so that they grow even when all data were lost. What stands in
+# the lease's place and does not run out within its time is no lease.
 _ACQUIRE: Final = """
 local left = redis.call('PTTL', KEYS[1])
 if left >= 0 and left <= tonumber(ARGV[2]) then return false end
