@@ -144,7 +144,8 @@ class LogFollower:
                 self._heard(stream, data)
             if self.barrier is None and stream is Stream.HEARTBEATS:
                 self._set_barrier(outcome)
-            while self._clock.boot() > slice_end or self._verifier.settle():
+            brought = outcome is Outcome.APPLIED
+            while self._clock.boot() > slice_end or (brought and self._verifier.settle()):
                 await asyncio.sleep(0)
                 slice_end = self._clock.boot() + SLICE_SECONDS
         self._applied()
