@@ -1,16 +1,19 @@
 """One suite for every place where agents save what they have heard."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
 from events import Stream
+from tests.redis_under_test import issuer_of_today, writing
+from tests.services.service import Service
 from verifier_agent.errors import StoreUnavailable
 from verifier_agent.saved import SavedEvent, SealedSnapshot, StateStore
 from verifier_agent.saved.disk import DiskStore
 
-Open = Callable[[], StateStore]
+Open = Callable[[], Awaitable[StateStore]]
 SNAPSHOT = SealedSnapshot(seal=b"e30.e30.c2VhbA", data=b'{"keys":\n[]}\n\n\x00\xff' * 1000)
 OTHER = SealedSnapshot(seal=b"e30.e30.b3RoZXI", data=b"")
 
@@ -19,24 +22,27 @@ def event(number: int, stream: Stream = Stream.REVOCATIONS) -> SavedEvent:
     return SavedEvent(stream, b"e30.%d.c2ln" % number)
 
 
-@pytest.fixture(params=["disk"])
+@pytest.fixture(params=["disk", "redis"])
 async def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Open]:
     """Opens the same store again and again."""
-    opened: list[StateStore] = []
+    async with AsyncExitStack() as stack:
 
-    def opening() -> StateStore:
-        opened.append(DiskStore(tmp_path / "state"))
-        return opened[-1]
+        async def opening() -> StateStore:
+            if request.param == "disk":
+                store = DiskStore(tmp_path / "state")
+                stack.push_async_callback(store.close)
+                return store
+            server: Service = request.getfixturevalue("redis_server")
+            issuer = issuer_of_today(f"https://{tmp_path.name}.example")
+            return (await stack.enter_async_context(writing(server.address, issuer))).store
 
-    yield opening
-    for store in opened:
-        await store.close()
+        yield opening
 
 
 @pytest.fixture
 async def store(open_store: Open) -> StateStore:
     """A store in which nothing is yet."""
-    return open_store()
+    return await open_store()
 
 
 async def test_an_empty_store_holds_nothing(store: StateStore) -> None:
@@ -57,11 +63,11 @@ async def test_what_was_saved_is_there_in_order(store: StateStore) -> None:
 
 
 async def test_the_next_agent_finds_what_the_last_one_saved(open_store: Open) -> None:
-    first = open_store()
+    first = await open_store()
     await first.replace(SNAPSHOT, [event(1)])
     await first.append([event(2)])
     await first.close()
-    saved = await open_store().load()
+    saved = await (await open_store()).load()
 
     assert saved.snapshot == SNAPSHOT
     assert list(saved.events) == [event(1), event(2)]

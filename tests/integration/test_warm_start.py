@@ -273,7 +273,7 @@ async def test_two_agents_on_one_folder_both_verify_and_one_of_them_saves(world:
                 await until(agent, lambda agent=agent: agent.status().selectors == 1)  # type: ignore[misc]
             assert await first._keepers[0].try_to_save()
             assert not await second._keepers[0].try_to_save()
-            assert second.status().stores["disk"].failures == {"in_use": 1}
+            assert (first.status().stores["disk"].read_only, second.status().stores["disk"].read_only) == (False, True)
 
 
 async def test_an_agent_with_a_folder_that_cannot_be_is_as_good_as_one_without(world: World) -> None:

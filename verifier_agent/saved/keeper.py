@@ -33,6 +33,9 @@ MANY_BYTES: Final = 8 << 20
 """Saved since the newest snapshot, or since it was last looked at what is still needed; then it is time for that."""
 MAX_PENDING: Final = 8 << 20
 """Bytes that wait for a store that is away. What is let go beyond them is a hole to who starts there."""
+IN_USE: Final = "in_use"
+IN_USE_SECONDS: Final = 10.0
+"""Between two looks whether another agent still saves to the store; until then what we hear is as well with it."""
 LOAD_SECONDS: Final = 10.0
 CLOSE_SECONDS: Final = 2.0
 FIRST_BACKOFF: Final = 1.0
@@ -43,6 +46,7 @@ class StoreReport(msgspec.Struct, frozen=True, kw_only=True):
     """How a store is.
 
     Attributes:
+        read_only: whether another agent saves to it, so that this one does not.
         snapshot_age: seconds since the saved snapshot was made; ``None`` without one.
         events: saved beside it.
         unsaved: events that wait to be saved.
@@ -50,6 +54,7 @@ class StoreReport(msgspec.Struct, frozen=True, kw_only=True):
         failures: what went wrong, by code.
     """
 
+    read_only: bool
     snapshot_age: float | None
     events: int
     unsaved: int
@@ -91,7 +96,7 @@ class Keeper:
         self._source = source
         self._max_age = max_age
         self._failures: Counter[str] = Counter()
-        self._away = False
+        self._away = self._read_only = False
         self._backoff = 0.0
         self._pending: list[SavedEvent] = []
         self._pending_bytes = self._dropped = 0
@@ -126,9 +131,16 @@ class Keeper:
         self._pending.append(SavedEvent(stream, raw))
         self._pending_bytes += len(raw)
         if self._pending_bytes > MAX_PENDING:
-            log.warning("events_not_saved", extra={"store": self.name, "events": len(self._pending)})
-            self._dropped += len(self._pending)
-            self._pending, self._pending_bytes = [], 0
+            self._drop_oldest()
+
+    def _drop_oldest(self) -> None:
+        """Let go of half of what waits; who saves in our place has it."""
+        half = len(self._pending) // 2 + 1
+        self._pending = self._pending[half:]
+        self._pending_bytes = _size(self._pending)
+        if not self._read_only:
+            log.warning("events_not_saved", extra={"store": self.name, "events": half})
+            self._dropped += half
             self._ask_soon()
 
     async def run(self) -> None:
@@ -151,7 +163,7 @@ class Keeper:
             return False
         if self._away:
             log.info("state_store_back", extra={"store": self.name})
-        self._away, self._backoff = False, 0.0
+        self._away, self._read_only, self._backoff = False, False, 0.0
         return True
 
     async def close(self) -> None:
@@ -167,6 +179,7 @@ class Keeper:
     def report(self) -> StoreReport:
         """How the store is."""
         return StoreReport(
+            read_only=self._read_only,
             snapshot_age=None if self._snapshot_time is None else max(self._clock.now() - self._snapshot_time, 0.0),
             events=self._events,
             unsaved=len(self._pending),
@@ -250,6 +263,11 @@ class Keeper:
     def _failed(self, error: Exception) -> None:
         code = error.code if isinstance(error, StoreUnavailable) else "timeout"
         code = code if isinstance(error, StoreUnavailable | TimeoutError) else "fault"
+        if code == IN_USE:
+            if not self._read_only:
+                log.info("state_store_read_only", extra={"store": self.name, "error": str(error)})
+            self._read_only, self._backoff = True, IN_USE_SECONDS
+            return
         self._failures[code] += 1
         if not self._away:
             log.warning("state_store_away", extra={"store": self.name, "code": code, "error": str(error)})

@@ -59,13 +59,15 @@ def _stores(stores: Mapping[str, StoreReport]) -> Iterator[Metric]:
     unsaved = GaugeMetricFamily("tocsin_unsaved_events", "Events that wait to be saved", labels=["store"])
     dropped = CounterMetricFamily("tocsin_dropped_events", "Events that waited too long", labels=["store"])
     failures = CounterMetricFamily("tocsin_store_failures", "What went wrong with a store", labels=["store", "code"])
+    read_only = GaugeMetricFamily("tocsin_store_read_only", "1 where another agent saves", labels=["store"])
     for store, report in stores.items():
+        read_only.add_metric([store], report.read_only)
         age.add_metric([store], float("inf") if report.snapshot_age is None else report.snapshot_age)
         unsaved.add_metric([store], report.unsaved)
         dropped.add_metric([store], report.dropped)
         for code, count in report.failures.items():
             failures.add_metric([store, code], count)
-    yield from (age, unsaved, dropped, failures)
+    yield from (age, read_only, unsaved, dropped, failures)
 
 
 def _foreign(issuers: Mapping[str, ForeignReport]) -> Iterator[Metric]:
