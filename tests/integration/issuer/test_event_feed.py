@@ -112,6 +112,25 @@ async def test_a_replica_tells_what_another_decides_and_beats_without_the_lease(
 
 
 @on_every_store
+async def test_what_is_decided_is_passed_on_without_waiting_for_the_next_look_or_heartbeat(
+    installation: Installation, agents: Credentials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("LOOK_SECONDS", "BEAT_SECONDS"):
+        monkeypatch.setattr(f"issuer.feed.feed.{name}", 3600.0)
+    async with AsyncExitStack() as stack:
+        replicas = [await stack.enter_async_context(installation.running(port=0)) for _ in range(2)]
+        logs = [await stack.enter_async_context(feed_log(replica.url, agents)) for replica in replicas]
+        at = [dict.fromkeys([Stream.REVOCATIONS], BASELINE) for _ in logs]
+        for log, position in zip(logs, at, strict=True):
+            assert await log.read(position, wait=0.0) == []
+        decided = await replicas[0].revoke(jti="token")
+
+        for log, position in zip(logs, at, strict=True):
+            [entry] = await read_until(log, position, bool)
+            assert entry.position == decided["seq"]
+
+
+@on_every_store
 async def test_heartbeats_of_all_replicas_and_of_the_log_are_one_sequence(
     tmp_path: Path, store_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -240,6 +240,32 @@ async def test_a_silent_feed_says_that_it_is_there(monkeypatch: pytest.MonkeyPat
             assert [await anext(chunks) for _ in range(4)][2:] == [b": still here\n\n"] * 2
 
 
+async def test_a_heartbeat_is_told_after_what_it_tells_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = KeptEvents()
+    after = kept.after
+
+    async def slow(stream: Stream, seq: int) -> Sequence[StoredEvent]:
+        await asyncio.sleep(0.01)
+        return await after(stream, seq)
+
+    async def beat() -> None:
+        kept.beats += 1
+        kept.add(Stream.REVOCATIONS, b"decided-%d." % kept.beats)
+        kept.add(Stream.HEARTBEATS, b"beat-%d." % kept.beats)
+
+    monkeypatch.setattr("issuer.feed.feed.BEAT_SECONDS", 0.01)
+    monkeypatch.setattr(kept, "after", slow)
+    monkeypatch.setattr(kept, "beat", beat)
+    text = b""
+    async with following(kept) as feed, aclosing(feed.chunks(await feed.reader(ALL))) as chunks:
+        with feed.place():
+            async with asyncio.timeout(SOON):
+                while b"beat-3." not in text:
+                    text += await anext(chunks)
+    for number in (1, 2, 3):
+        assert b"decided-%d." % number in text.partition(b"beat-%d." % number)[0]
+
+
 async def test_heartbeats_are_made_for_readers_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("issuer.feed.feed.BEAT_SECONDS", 0.01)
     kept = KeptEvents()
