@@ -365,18 +365,20 @@ async def test_who_finds_no_place_is_told_when_to_come_again(tmp_path: Path) -> 
 
 
 async def test_a_token_is_replaced_before_it_ends_and_the_reader_stays(
-    installation: Installation, issuer: Replica
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("events.log.feed_access.RENEW_AFTER", 0.2)
+    installation = await Installation.create(tmp_path, skew=0)
     agents = await installation.client(
-        "hasty", audiences=(installation.settings.issuer,), scopes=("tocsin.events",), token_lifetime=2.0
+        "hasty", audiences=(installation.settings.issuer,), scopes=("tocsin.events",), token_lifetime=4.0
     )
-    async with feed_log(issuer.url, agents) as log:
-        entries = await read_until(log, starts(), lambda found: len(of(found, Stream.HEARTBEATS)) > 5)
+    async with installation.running() as issuer, feed_log(issuer.url, agents) as log:
+        entries = await read_until(log, starts(), lambda found: len(of(found, Stream.HEARTBEATS)) > 6)
+        assert issuer.services.feed.cut_off == {}
 
     positions = [entry.position for entry in of(entries, Stream.HEARTBEATS)]
     assert positions == sorted(set(positions))
     assert len(of(entries, Stream.KEYS)) == 1
-    assert issuer.services.feed.cut_off == {}
 
 
 def test_the_feed_is_no_log_for_an_issuer(tmp_path: Path) -> None:
