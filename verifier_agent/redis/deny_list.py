@@ -32,8 +32,9 @@ LEVEL_SECONDS: Final = 60
 """For how long readers may trust the list after the last look at it; longer than another takes to go on with it."""
 RENEWAL_SECONDS: Final = 600.0
 """After so long all entries are put again, as some may have been evicted unnoticed."""
-DOUBT_SECONDS: Final = 30.0
-"""So soon it is done after a failure: a replica that took over may lack what was written last."""
+LONGEST_DOUBT: Final = 30.0
+"""After a failure it is done at once, as who took over may lack what was written last; but the next time only after
+twice as long as it takes, up to this."""
 GROUP_SECONDS: Final = 30.0
 SWEEP_SECONDS: Final = 300.0
 DIGESTS_A_CALL: Final = 250
@@ -104,8 +105,8 @@ class DenyList:
         self._listed: dict[int, Batch] = {}
         self._seen: tuple[IssuerState, int] | None = None  # the state and its epoch that the list was compared with
         self._is_swept = False
-        self._begun = 0.0
-        self._renew_at = 0.0
+        self._is_doubtful = False
+        self._begun = self._renew_at = self._may_renew_at = 0.0
 
     def wake(self) -> None:
         """Something has been applied; to be called on the event loop."""
@@ -145,6 +146,12 @@ class DenyList:
             if not self._is_swept:
                 await self._sweep()
                 self._is_swept = True
+                now = self._clock.boot()
+                self._may_renew_at = now + min(LONGEST_DOUBT, max(TICK_SECONDS, 2 * (now - self._begun)))
+                if self._is_doubtful:
+                    self._renew_at = self._may_renew_at
+            if self._is_doubtful:
+                return
             if not self.is_level:
                 self.is_level = True
                 log.info("deny_list_level", extra={"digests": state.revocations.digests})
@@ -172,8 +179,8 @@ class DenyList:
 
     def _doubt(self) -> None:
         self.failures += 1
-        self.is_level = False
-        self._renew_at = min(self._renew_at, self._begun + DOUBT_SECONDS)
+        self.is_level, self._is_doubtful = False, True
+        self._renew_at = min(self._renew_at, self._may_renew_at)
 
     async def _check(self, fence: Fence) -> None:
         """Whether what was put is there still, as far as its stamp tells."""
@@ -209,6 +216,7 @@ class DenyList:
             ("EVAL", scripts.NEXT_LISTING, 2, keys.fence, keys.listing, fence.text, KEPT_SECONDS)
         )
         self._writing = (fence, int(stamp))
+        self._is_doubtful = False
         self._begun = self._clock.boot()
         self._renew_at = self._begun + RENEWAL_SECONDS * (0.8 + 0.4 * self._chance())
         self.renewals += 1
