@@ -1,0 +1,3 @@
+module tocsin.example/deny-list
+
+go 1.21
