@@ -210,6 +210,20 @@ async def test_a_folder_that_vanished_is_made_again(store: DiskStore, folder: Pa
     assert await loaded(store) == (None, [event(3)])
 
 
+async def test_a_folder_that_was_exchanged_is_another_agents_when_that_has_it(store: DiskStore, folder: Path) -> None:
+    await store.append([event(1)])
+    folder.rename(folder.with_name("before"))
+    other = DiskStore(folder)
+    await other.append([event(2)])
+
+    with pytest.raises(StoreUnavailable) as refused:
+        await store.append([event(3)])
+    assert code(refused) == "in_use"
+    await other.close()
+    await store.append([event(4)])
+    assert await loaded(store) == (None, [event(2), event(4)])
+
+
 async def test_an_event_that_would_be_two_lines_is_a_mistake(store: DiskStore) -> None:
     with pytest.raises(ValueError, match="one line"):
         await store.append([event(1)._replace(data=b"a\nrevocations b")])
