@@ -5,6 +5,7 @@ from array import array
 from collections.abc import Iterable
 
 import pytest
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -62,6 +63,7 @@ class AnyOrder(RuleBasedStateMachine):
         assert {seq: set(held) for seq, held in self.index} == self.batches
 
 
+AnyOrder.TestCase.settings = settings(max_examples=40, stateful_step_count=25)
 TestAnyOrder = AnyOrder.TestCase
 
 
