@@ -177,3 +177,23 @@ async def test_an_agent_that_was_given_folder_and_issuer_starts_from_its_folder_
         age = agent.freshness()
         assert age is not None
         assert age >= 60
+
+
+async def test_an_agent_of_the_feed_starts_warm_too(
+    installation: Installation, issuer: Replica, reader: Credentials, tmp_path: Path
+) -> None:
+    settings = AgentSettings(
+        log=feed_url(issuer.url, reader), trust=installation.trust_file, audience=AUDIENCE, state_dir=tmp_path / "state"
+    )
+    for number in range(8):
+        await issuer.revoke(selector={"sub": f"user-{number}"})
+    async with Agent(settings) as agent:
+        assert agent.status().ready
+        assert agent.status().started_from == "log"
+    for number in range(3):
+        await issuer.revoke(selector={"sub": f"late-{number}"})
+
+    async with Agent(settings) as agent:
+        status = agent.status()
+        assert (status.ready, status.started_from, status.selectors) == (True, "disk", 11)
+        assert (status.holes, status.log_failures) == ({}, 0)
