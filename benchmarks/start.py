@@ -101,12 +101,13 @@ def tables(document: Document) -> Sequence[Table]:
         ready = sorted(run["ready"] for run in runs)
         known = min(run["recalled"] for run in runs) if runs[0]["from"] != "log" else None
         memory = f"{runs[0]['resident'] / 1e6:.0f}"
+        cpu = f"{min(run['cpu'] for run in runs):.2f}"
         times = (f"{ready[0]:.2f}", f"{ready[len(ready) // 2]:.2f}", f"{ready[-1]:.2f}")
-        rows.append((WAYS[way], "-" if known is None else f"{known:.2f}", *times, memory))
+        rows.append((WAYS[way], "-" if known is None else f"{known:.2f}", *times, cpu, memory))
     making = document["making"]
     made = (f"{making['seconds']:.2f}", f"{1000 * making['longest_piece']:.1f}", f"{making['bytes'] / 1e6:.1f}")
     return [
-        Table(title, ["", ">VERIFYING", ">READY, BEST", ">MEDIAN", ">WORST", ">RESIDENT, MB"], rows),
+        Table(title, ["", ">VERIFYING", ">READY, BEST", ">MEDIAN", ">WORST", ">CPU, BEST", ">RESIDENT, MB"], rows),
         Table("The issuer makes the snapshot (its CPU time)", [">SECONDS", ">LONGEST PIECE, ms", ">MB"], [made]),
     ]
 

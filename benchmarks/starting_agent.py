@@ -22,7 +22,7 @@ async def start(folder: Path, log: str, state: str | None) -> dict[str, float | 
     verifier_agent: Any = importlib.import_module("verifier_agent")
     for module in ("events.jose", "verifier_agent.saved.disk", f"events.log.{log.partition(':')[0]}"):
         importlib.import_module(module)
-    began = time.perf_counter()
+    began, used = time.perf_counter(), time.process_time()
     settings = verifier_agent.AgentSettings(
         log=log,
         trust=folder / TRUST,
@@ -33,12 +33,13 @@ async def start(folder: Path, log: str, state: str | None) -> dict[str, float | 
     agent = verifier_agent.Agent(settings)
     recalled = asyncio.create_task(_until_keys(agent, began))
     async with agent:
-        ready = time.perf_counter() - began
+        ready, used = time.perf_counter() - began, time.process_time() - used
         status = agent.status()
         if not status.ready:
             raise RuntimeError("the agent has not become ready")
         return {
             "ready": ready,
+            "cpu": used,
             "recalled": await recalled,
             "from": status.started_from,
             "selectors": status.selectors,
