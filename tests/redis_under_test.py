@@ -1,7 +1,6 @@
 """An agent's part in Redis, with a simulated issuer behind it, on the clocks of this machine."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
@@ -24,12 +23,29 @@ from verifier_agent.redis.state_store import RedisStateStore
 
 PATIENT: Final = 5.0
 """Seconds for an answer, where a test is about something else: this machine may be busy."""
+BEAT_SECONDS: Final = 0.5
 EVENTUALLY_SECONDS: Final = 60.0
 
 
+class LiveClock(FakeClock):
+    """The clocks of this machine, until a test moves them."""
+
+    def __init__(self) -> None:
+        super().__init__(0.0, 0.0)
+        self._system = SystemClock()
+
+    def now(self) -> float:
+        """Wall clock, seconds since the epoch."""
+        return self.wall + self._system.now()
+
+    def boot(self) -> float:
+        """Boot-time clock, seconds."""
+        return self.uptime + self._system.boot()
+
+
 def issuer_of_today(name: str = "https://issuer.example") -> IssuerSimulator:
-    """A simulated issuer whose clock stands at this moment."""
-    return IssuerSimulator(name, clock=FakeClock(time.time(), SystemClock().boot()))
+    """A simulated issuer in this time."""
+    return IssuerSimulator(name, clock=LiveClock())
 
 
 class Writer:
@@ -59,6 +75,14 @@ class Writer:
             *(self.connection, self.keys, self.lease, self.clock, lambda: self.listener.verifier.state),
             prefix=deny_list_prefix,
         )
+
+    async def run(self) -> None:
+        """Keep the deny-list, and hear a heartbeat now and then."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.deny_list.run())
+            while True:
+                self.listener.hear(self.listener.issuer.beat())
+                await asyncio.sleep(BEAT_SECONDS)
 
     async def close(self) -> None:
         """Let go of everything."""

@@ -11,7 +11,7 @@ from events.digests import pack_digests
 from tests.redis_under_test import Writer, asking, entries_of, eventually, issuer_of_today, running, writing
 from tests.services.service import Service
 from tests.simulator import IssuerSimulator
-from verifier_agent.redis import deny_list
+from verifier_agent.redis import deny_list, deny_writer
 
 LIFE = 900.0
 
@@ -132,12 +132,12 @@ async def test_what_nobody_could_use_any_more_is_not_listed(
     await hear_and_follow(writer)
 
     assert not await there(client, token)
-    assert writer.deny_list.put == 0
+    assert writer.deny_list.writer.put == 0
 
 
 async def test_the_list_follows_by_itself(client: redis.asyncio.Redis, issuer: IssuerSimulator, writer: Writer) -> None:
     token = issuer.token()
-    async with running(writer.deny_list.run()):
+    async with running(writer.run()):
         await eventually(lambda: writer.deny_list.is_level)
         issuer.revoke_tokens(token)
         writer.listener.catch_up()
@@ -158,7 +158,7 @@ async def test_what_was_lost_comes_back_by_itself(
     issuer.revoke_tokens(token)
     revocation = issuer.revoke_tokens(lifted)
     writer.listener.catch_up()
-    async with running(writer.deny_list.run()):
+    async with running(writer.run()):
         await eventually(lambda: writer.deny_list.is_level)
         if loss == "flush":
             await client.flushall()
@@ -219,7 +219,7 @@ async def test_only_one_agent_writes_the_list(
     async with writing(redis_server_of_its_own.address, issuer) as other:
         await hear_and_follow(other)
 
-        assert other.deny_list.put == 0
+        assert other.deny_list.writer.put == 0
         assert not other.deny_list.is_level
 
 
@@ -255,7 +255,7 @@ async def test_nothing_is_written_before_the_issuers_time_is_known(
     writer.listener.hear(*issuer.said)
     await writer.deny_list.follow()
 
-    assert writer.deny_list.put == 0
+    assert writer.deny_list.writer.put == 0
     assert not await client.exists("revoked-level")
 
 
@@ -263,7 +263,9 @@ async def test_a_stale_agent_does_not_call_the_list_level(
     client: redis.asyncio.Redis, issuer: IssuerSimulator, writer: Writer
 ) -> None:
     await hear_and_follow(writer)
-    assert await client.get("revoked-level") == str(int(issuer.clock.now())).encode()
+    covered = writer.listener.verifier.state.freshness.covered
+    assert covered is not None
+    assert await client.get("revoked-level") == str(int(covered.time)).encode()
     assert 0 < await client.ttl("revoked-level") <= deny_list.LEVEL_SECONDS
     await client.delete("revoked-level")
     writer.listener.verifier.state.freshness.received -= 3600
@@ -313,9 +315,33 @@ async def test_a_mass_revocation_is_listed_and_lifted_whole_without_holding_the_
 
     async with running(others()):
         await writer.deny_list.follow()
-        assert turns > 20_000 // deny_list.DIGESTS_A_CALL
-    assert len(await client.keys("revoked:" + "[0-9a-f]" * 16)) == writer.deny_list.put
+        assert turns > 20_000 // deny_writer.DIGESTS_A_CALL
+    assert len(await client.keys("revoked:" + "[0-9a-f]" * 16)) == writer.deny_list.writer.put
     issuer.lift(mass)
     await hear_and_follow(writer)
 
     assert sorted(await client.keys("revoked:*")) == sorted(name.encode() for name in entries_of(kept))
+
+
+async def test_who_may_not_know_everything_adds_and_removes_nothing(
+    redis_server_of_its_own: Service, client: redis.asyncio.Redis, issuer: IssuerSimulator, writer: Writer
+) -> None:
+    token, unknown, new = issuer.token(), issuer.token(), issuer.token()
+    revocation = issuer.revoke_tokens(token)
+    issuer.revoke_tokens(unknown)
+    await hear_and_follow(writer)
+    await writer.close()
+    hole = issuer.said.pop()
+    async with writing(redis_server_of_its_own.address, issuer) as next_one:
+        issuer.said.append(hole)
+        next_one.listener.hear(issuer.lift(revocation), issuer.revoke_tokens(new), issuer.beat())
+        assert next_one.listener.verifier.state.holes()
+        await next_one.deny_list.follow()
+
+        assert await there(client, token, unknown, new) == 6
+        assert not next_one.deny_list.is_level
+        next_one.listener.catch_up()
+        await next_one.deny_list.follow()
+        assert await there(client, unknown, new) == 4
+        assert not await there(client, token)
+        assert next_one.deny_list.is_level

@@ -117,7 +117,7 @@ async def test_a_clusters_node_that_was_away_gets_its_entries_again(
     tokens = [issuer.token() for _ in range(60)]
     issuer.revoke_tokens(*tokens[:30])
     url = f"redis+cluster://127.0.0.1:{port_of(nodes[0])}"
-    async with writing(url, issuer) as writer, running(writer.deny_list.run()):
+    async with writing(url, issuer) as writer, running(writer.run()):
         await eventually(lambda: writer.deny_list.is_level)
         await asyncio.to_thread(nodes[2].kill)  # it keeps nothing, and comes back without any entry
         issuer.revoke_tokens(*tokens[30:])
@@ -144,7 +144,7 @@ async def test_after_a_failover_the_sentinels_lead_to_the_new_master(
     token = issuer.token()
     issuer.revoke_tokens(token)
     async with writing(f"redis+sentinel://127.0.0.1:1,{places}/shop", issuer, lease_seconds=2.0) as writer:
-        async with running(writer.deny_list.run()):
+        async with running(writer.run()):
             await eventually(lambda: writer.deny_list.is_level)
             await writer.store.replace(SNAPSHOT, [EVENT])
             await asyncio.to_thread(master.kill)

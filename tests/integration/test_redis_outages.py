@@ -121,7 +121,7 @@ async def test_while_it_is_back_and_forth_the_deny_list_comes_level_again(
     before, meanwhile = issuer.token(), issuer.token()
     issuer.revoke_tokens(before)
     patient.listener.catch_up()
-    async with running(patient.deny_list.run()), asking(redis_server_of_its_own.address) as client:
+    async with running(patient.run()), asking(redis_server_of_its_own.address) as client:
         await eventually(lambda: patient.deny_list.is_level)
         await asyncio.to_thread(redis_server_of_its_own.kill)
         issuer.revoke_tokens(meanwhile)
@@ -149,7 +149,7 @@ async def test_a_full_server_refuses_and_takes_more_when_there_is_room(
     with pytest.raises(StoreUnavailable) as full:
         await patient.store.replace(SealedSnapshot(seal=b"x", data=b"other"), [])
     assert full.value.code == "refused"
-    async with running(patient.deny_list.run()):
+    async with running(patient.run()):
         issuer.revoke_tokens(issuer.token())
         patient.listener.catch_up()
         await eventually(lambda: patient.deny_list.failures > 0)

@@ -246,9 +246,9 @@ async def test_nothing_in_redis_makes_the_agent_lift_or_list(attacked: Attacked)
     token, free = attacked.issuer.token(), attacked.issuer.token()
     attacked.issuer.revoke_tokens(token)
     attacked.writer.listener.catch_up()
-    before = attacked.writer.listener.verifier.snapshot()
+    before = attacked.writer.listener.verifier.state.revocations.dump()
     client = attacked.client
-    async with running(attacked.writer.deny_list.run()):
+    async with running(attacked.writer.run()):
         await eventually(lambda: attacked.writer.deny_list.is_level)
         for name in entries_of(free):
             await client.set(name, "g99999999999999999999999999999")
@@ -260,7 +260,7 @@ async def test_nothing_in_redis_makes_the_agent_lift_or_list(attacked: Attacked)
 
         await eventually(made_good)
 
-    assert attacked.writer.listener.verifier.snapshot() == before
+    assert attacked.writer.listener.verifier.state.revocations.dump() == before
     assert attacked.writer.listener.rejection(free) is None
     assert attacked.writer.listener.rejection(token) is RejectionCode.REVOKED
 

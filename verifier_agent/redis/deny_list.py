@@ -1,4 +1,4 @@
-"""The deny-list for verifiers in other languages: an entry for each revoked token, for as long as the token lives.
+"""The deny-list for verifiers in other languages: entries for each revoked token, for as long as the token lives.
 
 It follows what the agent knows and nothing else: what is read from Redis decides only whether to write it all again.
 Once a second the agent looks whether the entries are still those that it put; after an outage, a flush or another's
@@ -7,58 +7,46 @@ turn at writing it puts them all anew under a new stamp, and then removes what b
 
 import asyncio
 import logging
-import time
 from array import array
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager
-from itertools import chain, islice
-from typing import Any, Final
+from collections.abc import Callable, Iterator
+from itertools import chain
+from typing import Final
 
-from events.digests import repack_digests
 from verifier_agent.clocks import Clock
 from verifier_agent.errors import StoreUnavailable
 from verifier_agent.issuer_state import IssuerState
-from verifier_agent.redis import scripts
-from verifier_agent.redis.connection import BulkCalls, RedisConnection, RedisRefused
-from verifier_agent.redis.deny_entries import Batch, NoLongerListed, names, seconds_left, slices
+from verifier_agent.redis.connection import RedisConnection
+from verifier_agent.redis.deny_entries import Batch, NoLongerListed, slices
+from verifier_agent.redis.deny_writer import DenyWriter, FencedOut
 from verifier_agent.redis.keys import RedisKeys
-from verifier_agent.redis.lease import KEPT_SECONDS, Fence, RedisLease
-from verifier_agent.redis.servers import Command
+from verifier_agent.redis.lease import Fence, RedisLease
 
 log = logging.getLogger(__name__)
 
 TICK_SECONDS: Final = 1.0
 LEVEL_SECONDS: Final = 60
 """For how long readers may trust the list after the last look at it; longer than another takes to go on with it."""
+INFORMED_SECONDS: Final = 10.0
+"""Who has not known everything for so long removes nothing: what it does not know may have been revoked again."""
 RENEWAL_SECONDS: Final = 600.0
 """After so long all entries are put again, as some may have been evicted unnoticed."""
 LONGEST_DOUBT: Final = 30.0
 """After a failure it is done at once, as who took over may lack what was written last; but the next time only after
 twice as long as it takes, up to this."""
-GROUP_SECONDS: Final = 30.0
-SWEEP_SECONDS: Final = 300.0
-DIGESTS_A_CALL: Final = 250
 DIGESTS_A_GROUP: Final = 25_000
 LIFTED_A_GROUP: Final = 2500
 DIGESTS_A_TURN: Final = 10_000
-COMMANDS_A_CALL: Final = 100
-KEYS_A_SCAN: Final = 1000
 MAX_DUTY: Final = 20
 """Looking for changes takes a twentieth of the time at most."""
-_DIGIT: Final = "[0-9a-f]"
-
-
-class _FencedOut(Exception):
-    """Another writes by now."""
+_LEAST_PAUSE: Final = 0.02
 
 
 class DenyList:
     """Keeps ``revoked:…`` level with what the agent knows, while it holds the lease. One task runs it and owns it.
 
     Attributes:
-        is_level: whether all that is in force has an entry, and nothing else.
-        put: digests that were written.
-        dropped: entries that were removed.
+        writer: counts what was written.
+        is_level: whether all that is in force has its entries, and nothing else has.
         renewals: how often all was put again.
         failures: how often Redis was away.
         owner: another issuer whose deny-list stands there already, so that ours cannot.
@@ -86,26 +74,20 @@ class DenyList:
             prefix: before ``revoked:``.
             chance: from 0 to 1; spreads the renewals of a fleet.
         """
+        self.writer = DenyWriter(connection, keys, prefix)
         self.is_level = False
-        self.put = 0
-        self.dropped = 0
         self.renewals = 0
         self.failures = 0
         self.owner: str | None = None
-        self._connection = connection
-        self._calls: RedisConnection | BulkCalls = connection
-        self._keys = keys
         self._lease = lease
         self._clock = clock
         self._state = state
         self._prefix = prefix
         self._chance = chance
         self._woken = asyncio.Event()
-        self._writing: tuple[Fence, int] | None = None  # the fence and the stamp under which the list was put
         self._listed: dict[int, Batch] = {}
         self._seen: tuple[IssuerState, int] | None = None  # the state and its epoch that the list was compared with
-        self._is_swept = False
-        self._is_doubtful = False
+        self._has_begun = self._is_swept = self._is_doubtful = False
         self._begun = self._renew_at = self._may_renew_at = 0.0
 
     def wake(self) -> None:
@@ -125,7 +107,7 @@ class DenyList:
                 # A fault of ours, or of the library, must not end the list: it would grow old unseen.
                 log.exception("deny_list_failed")
                 self._doubt()
-            await self._pause(max(0.02, (self._clock.boot() - started) / MAX_DUTY))
+            await self._pause(max(_LEAST_PAUSE, (self._clock.boot() - started) / MAX_DUTY))
 
     async def follow(self) -> None:
         """Bring it level once, if it is ours to write.
@@ -134,29 +116,13 @@ class DenyList:
             StoreUnavailable: Redis did not do as it was asked; the next call goes on from there.
         """
         fence = await self._lease.held()
-        state = self._state()
-        if fence is None or not state.issuer_time:  # without a heartbeat nobody knows how long anything lives
+        if fence is None or not self._state().issuer_time:  # without it nobody knows how long anything lives
             self._begin_anew()
             return
         try:
-            await self._check(fence)
-            if self._writing is None and not await self._begin(fence):
-                return
-            await self._write_changes()
-            if not self._is_swept:
-                await self._sweep()
-                self._is_swept = True
-                now = self._clock.boot()
-                self._may_renew_at = now + min(LONGEST_DOUBT, max(TICK_SECONDS, 2 * (now - self._begun)))
-                if self._is_doubtful:
-                    self._renew_at = self._may_renew_at
-            if self._is_doubtful:
-                return
-            if not self.is_level:
-                self.is_level = True
-                log.info("deny_list_level", extra={"digests": state.revocations.digests})
-            await self._tell_level()
-        except _FencedOut:
+            if await self._is_begun(fence):
+                await self._bring_level()
+        except FencedOut:
             self._lease.fenced_out()
             self._begin_anew()
 
@@ -169,12 +135,39 @@ class DenyList:
             return
         self._woken.clear()
 
+    # -- beginning, again and again
+
+    async def _is_begun(self, fence: Fence) -> bool:
+        """Go on with what was put, if it is there; else begin. Not in the list of another issuer."""
+        if self._has_begun and self.writer.fence != fence:
+            self._begin_anew()
+        if self._has_begun and self._is_swept and self._clock.boot() >= self._renew_at:
+            self._renew()
+        if self._has_begun and not await self.writer.is_there():
+            log.warning("deny_list_lost")
+            self._begin_anew()
+        return self._has_begun or await self._begin(fence)
+
+    async def _begin(self, fence: Fence) -> bool:
+        told, self.owner = self.owner, await self.writer.claim(self._state().issuer)
+        if self.owner is not None:
+            if told is None:
+                log.error("deny_list_of_another_issuer", extra={"owner": self.owner})
+            return False
+        await self.writer.begin(fence)
+        self._has_begun, self._is_doubtful = True, False
+        self._begun = self._clock.boot()
+        self._renew_at = self._begun + RENEWAL_SECONDS * (0.8 + 0.4 * self._chance())
+        self.renewals += 1
+        return True
+
     def _begin_anew(self) -> None:
         self.is_level = False
         self._renew()
 
     def _renew(self) -> None:
-        self._writing, self._seen, self._is_swept = None, None, False
+        self._has_begun = self._is_swept = False
+        self._seen = None
         self._listed.clear()
 
     def _doubt(self) -> None:
@@ -182,86 +175,67 @@ class DenyList:
         self.is_level, self._is_doubtful = False, True
         self._renew_at = min(self._renew_at, self._may_renew_at)
 
-    async def _check(self, fence: Fence) -> None:
-        """Whether what was put is there still, as far as its stamp tells."""
-        if self._writing is None:
-            return
-        held, stamp = self._writing
-        if held != fence:
-            self._begin_anew()
-            return
-        if self._is_swept and self._clock.boot() >= self._renew_at:
-            self._renew()
-            return
-        keys = self._keys
-        (answer,) = await self._ask(
-            ("EVAL", scripts.SAME_LISTING, 2, keys.fence, keys.listing, fence.text, stamp, KEPT_SECONDS)
-        )
-        if answer == scripts.MOVED:
-            log.warning("deny_list_lost")
-            self._begin_anew()
+    # -- following
 
-    async def _begin(self, fence: Fence) -> bool:
-        """Take a new stamp; whether the list is this issuer's at all."""
-        issuer, keys = self._state().issuer, self._keys
-        (owner,) = await self._ask(
-            ("EVAL", scripts.CLAIM, 1, f"{self._prefix}revoked-issuer", issuer.encode(), KEPT_SECONDS)
-        )
-        told, self.owner = self.owner, None if owner == issuer.encode() else owner.decode(errors="replace")[:200]
-        if self.owner is not None:
-            if told is None:
-                log.error("deny_list_of_another_issuer", extra={"owner": self.owner})
-            return False
-        (stamp,) = await self._ask(
-            ("EVAL", scripts.NEXT_LISTING, 2, keys.fence, keys.listing, fence.text, KEPT_SECONDS)
-        )
-        self._writing = (fence, int(stamp))
-        self._is_doubtful = False
-        self._begun = self._clock.boot()
-        self._renew_at = self._begun + RENEWAL_SECONDS * (0.8 + 0.4 * self._chance())
-        self.renewals += 1
-        return True
+    async def _bring_level(self) -> None:
+        covered = self._state().freshness.covered
+        await self._put_missing()
+        if not self._is_informed():
+            self.is_level = False
+            return
+        await self._drop_lifted()
+        if not self._is_swept:
+            await self.writer.sweep()
+            self._is_swept = True
+            now = self._clock.boot()
+            self._may_renew_at = now + min(LONGEST_DOUBT, max(TICK_SECONDS, 2 * (now - self._begun)))
+            if self._is_doubtful:
+                self._renew_at = self._may_renew_at
+        if covered is not None and not self._is_doubtful:
+            await self._tell_level(covered.time)
 
-    async def _write_changes(self) -> None:
-        """Put what is in force and not listed, the newest first; then remove what was lifted."""
-        while (missing := self._compare()) is not None:
+    def _is_informed(self) -> bool:
+        """Whether everything that the newest heartbeat spoke of is known, and that is not long ago."""
+        freshness = self._state().freshness
+        age = freshness.age(self._clock.now(), self._clock.boot())
+        return age is not None and age <= INFORMED_SECONDS and freshness.newest is freshness.covered
+
+    async def _put_missing(self) -> None:
+        """Put what is in force and not listed, the newest first."""
+        while missing := self._missing():
             count, group = 0, dict[int, Batch]()
             for seq in sorted(missing, reverse=True):
                 group[seq] = missing[seq]
                 count += len(missing[seq].digests)
                 if count >= DIGESTS_A_GROUP:
                     break
-            if count <= DIGESTS_A_CALL:
-                await self._put(list(group.values()))
-            else:
-                async with self._unhurried():
-                    await self._put(list(group.values()))
+            # When it is all put again nobody waits for it.
+            await self.writer.put_all(list(group.values()), self._state().issuer_time, pace=not self._is_swept)
             self._listed |= group
-            if len(group) == len(missing):
-                await self._remove_lifted()
 
-    def _compare(self) -> dict[int, Batch] | None:
-        """What is in force and has no entry yet; ``None`` when nothing has changed since all was done."""
+    def _missing(self) -> dict[int, Batch]:
+        """What is in force and has no entries yet."""
         state = self._state()
-        if self._seen is not None and self._seen[0] is state and self._seen[1] == state.epoch:
-            return None
-        epoch, frozen, now = state.epoch, state.revocations.freeze(), state.issuer_time
+        if self._is_seen(state):
+            return {}
+        frozen, now = state.revocations.freeze(), state.issuer_time
         new = frozen.digests.keys() - self._listed.keys()
-        missing = {
+        return {
             seq: Batch(frozen.digest_expiry[seq], frozen.digests[seq]) for seq in new if frozen.digest_expiry[seq] > now
         }
-        if not missing and not self._listed.keys() - frozen.digests.keys():
-            self._seen = (state, epoch)
-            return None
-        return missing
 
-    async def _remove_lifted(self) -> None:
-        """Remove entries of batches that are gone before their time, but what others in force need."""
+    def _is_seen(self, state: IssuerState) -> bool:
+        return self._seen is not None and self._seen[0] is state and self._seen[1] == state.epoch
+
+    async def _drop_lifted(self) -> None:
+        """Remove the entries of batches that are gone before their time, but what others in force need."""
         state = self._state()
-        in_force, now = state.revocations.freeze().digests, state.issuer_time
+        if self._is_seen(state):
+            return
+        epoch, in_force, now = state.epoch, state.revocations.freeze().digests, state.issuer_time
         gone = {seq: self._listed[seq] for seq in self._listed.keys() - in_force.keys()}
-        lifted = [batch.digests for batch in gone.values() if batch.expires_at > now]
-        for some in slices([Batch(0.0, digests) for digests in lifted], LIFTED_A_GROUP):
+        lifted = [batch for batch in gone.values() if batch.expires_at > now]
+        for some in slices(lifted, LIFTED_A_GROUP):
             unneeded, turn = NoLongerListed([part.digests for part in some]), 0
             for part in chain.from_iterable(map(_parts, in_force.values())):
                 unneeded.keep_what_needs(part)
@@ -269,118 +243,17 @@ class DenyList:
                 if turn >= DIGESTS_A_TURN:
                     turn = 0
                     await asyncio.sleep(0)
-            async with self._unhurried():
-                await self._drop(unneeded.names(self._prefix), self._stamp)
+            await self.writer.drop(unneeded.names(self._prefix))
         for seq in gone:
             del self._listed[seq]
+        if in_force.keys() == self._listed.keys():  # else something is past and not forgotten yet, or has come since
+            self._seen = (state, epoch)
 
-    async def _put(self, batches: Sequence[Batch]) -> None:
-        for some in slices(batches, DIGESTS_A_CALL):
-            started = time.monotonic()
-            now = self._state().issuer_time
-            if self._connection.place.is_cluster:
-                await self._put_one_by_one(some, now)
-            else:
-                pairs = [(seconds_left(expires_at, now), repack_digests(digests)) for expires_at, digests in some]
-                await self._ask(
-                    (
-                        *("EVAL", scripts.PUT, 1, self._keys.fence, self._fence.text),
-                        *(self._stamp, f"{self._prefix}revoked:"),
-                        *(part for pair in pairs for part in pair),
-                    )
-                )
-            self.put += sum(len(digests) for _, digests in some)
-            if not self._is_swept:  # nobody waits for it: leave Redis a third of the time
-                await asyncio.sleep(min((time.monotonic() - started) / 2, 0.05))
-
-    async def _put_one_by_one(self, batches: Sequence[Batch], now: float) -> None:
-        commands = (
-            ("EVAL", scripts.PUT_ONE, 1, name, self._stamp, seconds_left(expires_at, now))
-            for expires_at, digests in batches
-            for digest in digests
-            for name in names(self._prefix, digest)
-        )
-        await self._ask_in_turn(commands)
-
-    async def _drop(self, entries: Sequence[str], newest: int) -> None:
-        if self._connection.place.is_cluster:
-            self.dropped += sum(
-                await self._ask_in_turn(("EVAL", scripts.DROP_ONE, 1, name, newest) for name in entries)
-            )
-        else:
-            for start in range(0, len(entries), DIGESTS_A_CALL):
-                some = entries[start : start + DIGESTS_A_CALL]
-                (removed,) = await self._ask(
-                    ("EVAL", scripts.DROP, len(some) + 1, self._keys.fence, *some, self._fence.text, newest)
-                )
-                self.dropped += removed
-
-    async def _sweep(self) -> None:
-        """Remove entries with older stamps: they were lifted while nobody, or another, wrote."""
-        async with self._unhurried(SWEEP_SECONDS) as bulk:
-            if self._connection.place.is_cluster:
-                for node in await bulk.nodes():
-                    for digits in (8, 16):
-                        await self._sweep_node(bulk, node, f"{self._prefix}revoked:{_DIGIT * digits}")
-                return
-            cursor: bytes | None = None
-            while cursor != b"0":
-                command = ("EVAL", scripts.SWEEP, 1, self._keys.fence, self._fence.text, self._stamp - 1)
-                ((cursor, removed),) = await self._ask(
-                    (*command, cursor or b"0", f"{self._prefix}revoked:", KEYS_A_SCAN)
-                )
-                self.dropped += removed
-
-    async def _sweep_node(self, bulk: BulkCalls, node: object, pattern: str) -> None:
-        cursor: bytes | None = None
-        while cursor is None or int(cursor):
-            ((cursor, found),) = await bulk.ask(
-                ("SCAN", cursor or b"0", "MATCH", pattern, "COUNT", KEYS_A_SCAN), node=node
-            )
-            await self._drop([bytes(name).decode() for name in found], self._stamp - 1)
-
-    async def _tell_level(self) -> None:
-        """Let readers know up to when the list is level, as long as the agent itself is up to date."""
-        covered = self._state().freshness.covered
-        age = self._state().freshness.age(self._clock.now(), self._clock.boot())
-        if covered is not None and age is not None and age <= LEVEL_SECONDS:
-            await self._ask(("SET", f"{self._prefix}revoked-level", int(covered.time), "EX", LEVEL_SECONDS))
-
-    @asynccontextmanager
-    async def _unhurried(self, seconds: float = GROUP_SECONDS) -> AsyncIterator[BulkCalls]:
-        """Let calls take longer meanwhile: there are many, nobody waits for them, and each may be large."""
-        async with self._connection.bulk(seconds) as bulk:
-            self._calls = bulk
-            try:
-                yield bulk
-            finally:
-                self._calls = self._connection
-
-    async def _ask_in_turn(self, commands: Iterator[Command]) -> list[Any]:
-        answers = []
-        while some := list(islice(commands, COMMANDS_A_CALL)):
-            answers += await self._ask(*some)
-        return answers
-
-    async def _ask(self, *commands: Command) -> list[Any]:
-        answers = await self._calls.ask(*commands)
-        if scripts.FENCED in answers:
-            raise _FencedOut
-        return answers
-
-    @property
-    def _fence(self) -> Fence:
-        return self._current[0]
-
-    @property
-    def _stamp(self) -> int:
-        return self._current[1]
-
-    @property
-    def _current(self) -> tuple[Fence, int]:
-        if self._writing is None:
-            raise RedisRefused("the deny-list is not ours to write")
-        return self._writing
+    async def _tell_level(self, issuer_time: float) -> None:
+        if not self.is_level:
+            self.is_level = True
+            log.info("deny_list_level", extra={"digests": self._state().revocations.digests})
+        await self.writer.tell_level(issuer_time, LEVEL_SECONDS)
 
 
 def _parts(digests: "array[int]") -> "Iterator[array[int]]":

@@ -82,6 +82,7 @@ class RedisLease:
         *,
         seconds: float = LEASE_SECONDS,
         chance: Callable[[float, float], float] = random.uniform,
+        eligible: Callable[[], bool] = lambda: True,
     ) -> None:
         """Set up; nobody holds it yet.
 
@@ -91,6 +92,7 @@ class RedisLease:
             clock: the boot-time clock counts, which goes on while the machine is suspended.
             seconds: how long it lasts without being renewed.
             chance: between two bounds; spreads the attempts of a fleet.
+            eligible: whether we should write at all; who is not up to date lets another.
         """
         self.acquired = 0
         self.lost = 0
@@ -99,6 +101,7 @@ class RedisLease:
         self._clock = clock
         self._seconds = seconds
         self._chance = chance
+        self._eligible = eligible
         self._lock = asyncio.Lock()
         self._fence: Fence | None = None
         self._next = 0.0
@@ -116,6 +119,9 @@ class RedisLease:
             StoreUnavailable: it was time to, and Redis did not answer.
         """
         async with self._lock:
+            if not self._eligible():
+                await self._give_back()
+                return None
             now = self._clock.boot()
             if now < self._next and (self._fence is None or now < self._until):
                 return self._fence
@@ -151,9 +157,12 @@ class RedisLease:
             StoreUnavailable: Redis did not answer; then it runs out by itself.
         """
         async with self._lock:
-            fence, self._fence = self._fence, None
-            if fence is not None:
-                await self._connection.ask(("EVAL", _RELEASE, 1, self._keys.lease, fence.text))
+            await self._give_back()
+
+    async def _give_back(self) -> None:
+        fence, self._fence = self._fence, None
+        if fence is not None:
+            await self._connection.ask(("EVAL", _RELEASE, 1, self._keys.lease, fence.text))
 
     async def _renew(self, fence: Fence) -> bool:
         (renewed,) = await self._ask(_RENEW, fence.text)

@@ -18,6 +18,8 @@ from verifier_agent.redis.settings import RedisPlace, check_prefix
 from verifier_agent.redis.state_store import RedisStateStore
 
 PREFIX: Final = "tocsin:"
+WRITER_SECONDS: Final = 30.0
+"""Who has not been up to date for so long lets another write."""
 
 
 class RedisReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,7 +85,9 @@ class RedisShare:
             raise SettingInvalid(f"setting 'redis_timeout' must be more than 0 and at most {BULK_ANSWER_SECONDS:g} s")
         self._connection = RedisConnection(RedisPlace.parse(url), clock, answer_seconds=timeout)
         keys = RedisKeys(prefix, issuer)
-        self._lease = RedisLease(self._connection, keys, clock)
+        self._clock = clock
+        self._state = state
+        self._lease = RedisLease(self._connection, keys, clock, eligible=self._is_up_to_date)
         self.store = RedisStateStore(self._connection, keys, self._lease)
         self.deny_list: DenyList | None = None
         if deny_list:
@@ -114,6 +118,10 @@ class RedisShare:
             deny_list_level=None if self.deny_list is None else self.deny_list.is_level,
             deny_list_owner=None if self.deny_list is None else self.deny_list.owner,
         )
+
+    def _is_up_to_date(self) -> bool:
+        age = self._state().freshness.age(self._clock.now(), self._clock.boot())
+        return age is not None and age <= WRITER_SECONDS
 
     async def close(self) -> None:
         """Let another write, and close all connections; ``run`` is to be cancelled before."""
