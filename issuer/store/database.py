@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
@@ -73,7 +73,7 @@ class Database:
         Raises:
             StoreUnavailable: the store does not answer.
         """
-        async with _bounded(), self._reader.connect() as connection:
+        async with _bounded(), _connected(self._reader) as connection:
             yield connection
 
     @asynccontextmanager
@@ -83,7 +83,7 @@ class Database:
         Raises:
             StoreUnavailable: the store does not answer; the transaction may or may not have happened.
         """
-        async with _bounded(), self._writer.begin() as connection:
+        async with _bounded(), _connected(self._writer) as connection, connection.begin():
             yield connection
 
     def time(self) -> ColumnElement[float]:
@@ -141,6 +141,32 @@ async def _bounded() -> AsyncIterator[None]:
         raise StoreUnavailable(f"the store is out of reach: {error}") from error
 
 
+@asynccontextmanager
+async def _connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """A connection out of the pool, had and given back whole.
+
+    Cancelled while one is opened or given back, SQLAlchemy would forget it unclosed, or be at it still when the pool is
+    disposed of.
+    """
+    connection = engine.connect()
+    try:
+        await _to_its_end(connection.start())
+        yield connection
+    finally:
+        if connection.sync_connection is not None:
+            await _to_its_end(connection.close())
+
+
+async def _to_its_end(work: Coroutine[Any, Any, Any]) -> None:
+    """Who is cancelled meanwhile leaves when it is done."""
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
+
+
 def _is_unavailable(error: DBAPIError) -> bool:
     """Whether the database, and not the statement, is at fault.
 
@@ -155,7 +181,7 @@ def _is_unavailable(error: DBAPIError) -> bool:
 def _sqlite_engine(url: URL, *, begin: str, connections: int) -> AsyncEngine:
     engine = create_async_engine(
         url,
-        async_creator=lambda: _opened_whole(url.database),
+        async_creator=lambda: _opened(str(url.database)),
         pool_size=connections,
         max_overflow=0,
         pool_timeout=ANSWER_SECONDS,
@@ -174,19 +200,6 @@ def _sqlite_engine(url: URL, *, begin: str, connections: int) -> AsyncEngine:
             connection.rollback()
 
     return engine
-
-
-async def _opened_whole(file: str | None) -> aiosqlite.Connection:
-    """A connection to an SQLite file that is ready for use.
-
-    Cancelled in between, aiosqlite and SQLAlchemy's pool would forget it without closing it.
-    """
-    opening = asyncio.create_task(_opened(str(file)))
-    try:
-        return await asyncio.shield(opening)
-    except asyncio.CancelledError:
-        await (await opening).close()
-        raise
 
 
 async def _opened(file: str) -> aiosqlite.Connection:
