@@ -33,7 +33,7 @@ test: $(VENV)/dev.stamp services ## the whole test suite on real services (about
 	@$(BIN)/python -m pytest
 
 fast: $(VENV)/dev.stamp ## unit tests, vectors, and attacks on the verifier: nothing is started (under 20 s)
-	@$(BIN)/python -m pytest tests/unit tests/vectors tests/security --ignore-glob='*/test_issuer_*' --ignore-glob='*/test_event_feed_*' --ignore-glob='*/test_redis_*'
+	@$(BIN)/python -m pytest -n auto tests/unit tests/vectors tests/security --ignore-glob='*/test_issuer_*' --ignore-glob='*/test_event_feed_*' --ignore-glob='*/test_redis_*'
 
 FUZZ_SECONDS ?= 30
 fuzz: ## coverage-guided fuzzing of tokens and of events, FUZZ_SECONDS=30 each (KEEP=--keep adds to the corpus)

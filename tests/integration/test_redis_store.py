@@ -2,12 +2,16 @@
 
 import asyncio
 import os
+import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from events import Selector, Stream
-from tests.redis_under_test import Writer, asking, eventually, issuer_of_today, writing
+from tests.redis_under_test import Writer, asking, eventually, issuer_of_today, running, writing
 from tests.sealed import sealed_snapshot
 from tests.services.service import Service
 from tests.simulator import IssuerSimulator, Listener
@@ -257,3 +261,53 @@ async def test_two_issuers_do_not_meet(redis_server: Service, issuer: IssuerSimu
         assert await other.store.load() == (None, [])
         await other.store.append([event(2)])
     assert list((await writer.store.load()).events) == [event(1)]
+
+
+WRITER = """
+import asyncio, sys
+from events import Stream
+from tests.redis_under_test import issuer_of_today, writing
+from verifier_agent.errors import StoreUnavailable
+from verifier_agent.saved import SavedEvent
+
+async def main():
+    async with writing(sys.argv[1], issuer_of_today(sys.argv[2]), lease_seconds=1.0) as writer:
+        while True:
+            try:
+                await writer.store.append([SavedEvent(Stream.REVOCATIONS, b"of the first")])
+                print("written", flush=True)
+            except StoreUnavailable as error:
+                print(error.code, flush=True)
+            await asyncio.sleep(0.01)
+
+asyncio.run(main())
+"""
+
+
+async def test_a_process_that_was_stopped_while_writing_is_fenced_out_when_it_goes_on(
+    redis_server: Service, issuer: IssuerSimulator
+) -> None:
+    with subprocess.Popen(  # noqa: ASYNC220
+        [sys.executable, "-c", WRITER, redis_server.address, issuer.issuer],
+        stdout=subprocess.PIPE,
+        cwd=Path(__file__).parents[2],
+    ) as process:
+        assert process.stdout
+        try:
+            for _ in range(20):
+                assert await asyncio.to_thread(process.stdout.readline) == b"written\n"
+            process.send_signal(signal.SIGSTOP)
+            async with (
+                writing(redis_server.address, issuer, lease_seconds=1.0) as other,
+                running(other.lease.keep()),
+            ):
+                await eventually(lambda: other.lease.is_held)
+                await other.store.replace(SNAPSHOT, [event(1)])
+                process.send_signal(signal.SIGCONT)
+                said = b""
+                while said != b"in_use\n":
+                    said = await asyncio.to_thread(process.stdout.readline)
+                    assert said, "the process ended"
+                assert await other.store.load() == (SNAPSHOT, [event(1)])
+        finally:
+            process.kill()
