@@ -4,7 +4,7 @@ Importing this package loads no web framework, database or broker client; those 
 """
 
 from events import IssuerTrust
-from verifier_agent.agent import Agent, AgentReport
+from verifier_agent.agent import Agent
 from verifier_agent.claims import Claims
 from verifier_agent.configuration import Seconds, Secret, Sources, parse_seconds
 from verifier_agent.errors import (
@@ -19,6 +19,7 @@ from verifier_agent.errors import (
 from verifier_agent.issuer_state import Outcome
 from verifier_agent.jwks import ForeignIssuer
 from verifier_agent.policy import OnStale, VerificationPolicy
+from verifier_agent.report import AgentReport
 from verifier_agent.settings import AgentSettings
 from verifier_agent.thread_agent import ThreadAgent
 from verifier_agent.verifier import Verifier

@@ -7,14 +7,12 @@ async with Agent(settings) as agent:
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-import msgspec
 from msgspec import UNSET
 
-from events import IssuerTrust, Stream
+from events import IssuerTrust
 from events.errors import LogMisconfigured
 from events.log import EventLog, open_log
 from verifier_agent.claims import Claims
@@ -24,97 +22,18 @@ from verifier_agent.follower import LogFollower
 from verifier_agent.hot_path import Verify, hot_path
 from verifier_agent.jwks import ForeignKeys, JwksFetcher, JwksRefresher
 from verifier_agent.policy import Audience
-from verifier_agent.saved.keeper import Keeper, StoreReport
+from verifier_agent.report import AgentReport, ForeignReport
 from verifier_agent.saved.protocol import SnapshotSource, StateStore
 from verifier_agent.settings import AgentSettings
+from verifier_agent.staleness import StalenessWatch, is_stale
+from verifier_agent.stores import FROM_LOG, Stores
 from verifier_agent.verifier import Verifier
 
 log = logging.getLogger(__name__)
 
-FROM_LOG: Final = "log"
 SETTLING_AFTER: Final = 0.5
 KEY_SECONDS: Final = 2.0
 """How long ``verify_or_wait`` waits for a foreign issuer's key unless told otherwise."""
-
-
-class ForeignReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What an agent knows of one foreign issuer.
-
-    Attributes:
-        keys: ``kid`` of those that verify.
-        skipped: keys of its document that cannot be used, and why.
-        usable: whether the keys count still.
-        refreshes: documents read.
-        failures: attempts that brought none.
-        last_error: of the newest attempt; ``None`` when it was good.
-        negative_hits: how often a key known to be absent was asked for.
-        refused_by_cool_down: how often a caller who had named absent keys was put off.
-    """
-
-    keys: list[str]
-    skipped: dict[str, str]
-    usable: bool
-    refreshes: int
-    failures: int
-    last_error: str | None
-    negative_hits: int
-    refused_by_cool_down: int
-
-    @classmethod
-    def of(cls, keys: ForeignKeys, boot: float) -> "ForeignReport":
-        """At this moment of the boot-time clock, in seconds."""
-        return cls(
-            keys=sorted(keys.keys),
-            skipped=dict(keys.skipped),
-            usable=boot < keys.usable_until,
-            refreshes=keys.refreshes,
-            failures=keys.failures,
-            last_error=None if keys.last_error is None else str(keys.last_error),
-            negative_hits=keys.negative_hits,
-            refused_by_cool_down=keys.refused_by_cool_down,
-        )
-
-
-class AgentReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What an agent knows, and how well.
-
-    Attributes:
-        issuer: whose events it follows.
-        ready: whether everything has been known at least once, by a heartbeat of the log.
-        freshness: seconds since everything was known; ``None`` when it never was.
-        clock_skew: seconds by which this machine's clock seems ahead of the issuer's; ``None`` if unknown.
-        applied: stream to the highest ``seq`` up to which nothing is missing.
-        holes: stream to the missing ``seq`` ranges, by the newest heartbeat.
-        forks: contradictions seen, in words.
-        misunderstood: critical events that this version does not know.
-        keys: ``kid`` to state.
-        unusable_keys: ``kid`` of keys that this version cannot use, and why.
-        selectors: selector revocations in force.
-        digests: single-token revocations in force.
-        refused: events refused, by code.
-        log_failures: how often the log could not be read.
-        started_from: the store that it started from; ``log`` when it heard everything anew.
-        stores: how each store is that it saves to.
-        foreign: what is known of each foreign issuer.
-    """
-
-    issuer: str
-    ready: bool
-    freshness: float | None
-    clock_skew: float | None
-    applied: dict[str, int]
-    holes: dict[str, list[tuple[int, int]]]
-    forks: list[str]
-    misunderstood: list[str]
-    keys: dict[str, str]
-    unusable_keys: dict[str, str]
-    selectors: int
-    digests: int
-    refused: dict[str, int]
-    log_failures: int
-    started_from: str
-    stores: dict[str, StoreReport]
-    foreign: dict[str, ForeignReport]
 
 
 class Agent:
@@ -164,18 +83,10 @@ class Agent:
         self._settings = settings
         self._clock = clock or SystemClock()
         self.verify: Verify = hot_path(self.verifier, self._clock)
-        if stores is None:
-            stores = {} if settings.state_dir is None else {"disk": _disk_store(settings.state_dir)}
-        if snapshot_source is None and settings.snapshot_url is not None:
-            snapshot_source = _issuer_source(settings.snapshot_url)
-        self._keepers = [
-            Keeper(name, store, self.verifier, self._clock, source=snapshot_source, max_age=settings.max_snapshot_age)
-            for name, store in stores.items()
-        ]
-        self._started_from = FROM_LOG
-        self._follower = LogFollower(
-            self.verifier, open_event_log, self._clock, self._on_applied, self._on_heard if self._keepers else None
-        )
+        self._stores = Stores(settings, self.verifier, self._clock, stores=stores, source=snapshot_source)
+        self._staleness = StalenessWatch(trust.issuer, self.freshness, settings.max_staleness)
+        heard = self._stores.hear if self._stores.wanted else None
+        self._follower = LogFollower(self.verifier, open_event_log, self._clock, self._on_applied, heard)
         self.foreign = {
             keys.issuer.issuer: JwksRefresher(keys, jwks_fetcher or _http_fetcher(), self._clock, self._on_keys_gone)
             for keys in foreign
@@ -191,7 +102,7 @@ class Agent:
         by what was saved, and says ``VerificationUnavailable`` when that is too old or nothing.
         """
         try:
-            await self._recall()
+            await self._stores.recall()
             self._start_tasks()
             ready = await self.ready(self._settings.start_timeout)
         except BaseException:  # cancelled: nobody will call __aexit__
@@ -244,7 +155,7 @@ class Agent:
     def is_ready(self) -> bool:
         """Whether everything is known that the log held when we came; what was saved alone is not enough for that."""
         covered, barrier = self.verifier.state.freshness.covered, self._follower.barrier
-        if covered is None or self._started_from == FROM_LOG:
+        if covered is None or self._stores.started_from == FROM_LOG:
             return covered is not None
         return barrier is not None and covered.time >= barrier
 
@@ -275,10 +186,12 @@ class Agent:
     def status(self) -> AgentReport:
         """What is known, and how well."""
         state, now, boot = self.verifier.state, self._clock.now(), self._clock.boot()
+        age = state.freshness.age(now, boot)
         return AgentReport(
             issuer=state.issuer,
             ready=self.is_ready,
-            freshness=state.freshness.age(now, boot),
+            stale=is_stale(age, self._settings.max_staleness),
+            freshness=age,
             clock_skew=state.freshness.clock_skew(now, boot),
             applied={str(stream): sequence.contiguous() for stream, sequence in state.sequences.items()},
             holes={str(stream): holes for stream, holes in state.holes().items()},
@@ -290,28 +203,20 @@ class Agent:
             digests=state.revocations.digests,
             refused={str(code): count for code, count in self.verifier.refused.items()},
             log_failures=self._follower.failures,
-            started_from=self._started_from,
-            stores={keeper.name: keeper.report() for keeper in self._keepers},
+            started_from=self._stores.started_from,
+            stores=self._stores.report(),
+            redis=self._stores.redis_report(),
             foreign={issuer: ForeignReport.of(refresher.keys, boot) for issuer, refresher in self.foreign.items()},
         )
-
-    async def _recall(self) -> None:
-        """Start from the first store from which everything was known once; unless we know something already."""
-        if self.verifier.state.keys.seq:
-            return
-        for keeper in self._keepers:
-            if await keeper.recall() is not None and self._started_from == FROM_LOG:
-                self._started_from = keeper.name
-            if self.verifier.state.freshness.covered is not None:
-                break
 
     def _start_tasks(self) -> None:
         self._task = asyncio.create_task(self._follower.run(), name="tocsin-agent")
         self._others = [
             *(asyncio.create_task(each.run(), name="tocsin-foreign-keys") for each in self.foreign.values()),
-            *(asyncio.create_task(keeper.run(), name="tocsin-keeper") for keeper in self._keepers),
+            *(asyncio.create_task(work, name="tocsin-store") for work in self._stores.running()),
+            asyncio.create_task(self._staleness.run(), name="tocsin-staleness"),
         ]
-        if self._started_from != FROM_LOG:
+        if self._stores.started_from != FROM_LOG:
             self._others.append(asyncio.create_task(self._settle(), name="tocsin-settling"))
 
     async def _settle(self) -> None:
@@ -327,17 +232,13 @@ class Agent:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
-        for keeper in self._keepers:
-            await keeper.close()
-
-    def _on_heard(self, stream: Stream, raw: bytes) -> None:
-        for keeper in self._keepers:
-            keeper.hear(stream, raw)
+        await self._stores.close()
 
     def _on_keys_gone(self, _kids: frozenset[str]) -> None:
         self.verifier.forget_foreign(self._clock.boot())
 
     def _on_applied(self) -> None:
+        self._stores.wake()
         self._changed.set()
         self._changed = asyncio.Event()
 
@@ -349,22 +250,6 @@ def _opening(url: str) -> Callable[[], EventLog]:
     except LogMisconfigured as error:
         raise SettingInvalid(f"setting 'log': {error}") from error
     return lambda: open_log(url)
-
-
-def _disk_store(folder: Path) -> StateStore:
-    try:
-        from verifier_agent.saved.disk import DiskStore
-    except ImportError as error:
-        raise SettingInvalid("setting 'state_dir' needs a system with fcntl") from error
-    return DiskStore(folder)
-
-
-def _issuer_source(url: str) -> SnapshotSource:
-    try:
-        from verifier_agent.saved.source import IssuerSource
-    except ImportError as error:
-        raise SettingInvalid("setting 'snapshot_url' needs aiohttp: install tocsin[sidecar]") from error
-    return IssuerSource(url)
 
 
 def _http_fetcher() -> JwksFetcher:

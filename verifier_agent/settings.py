@@ -31,6 +31,12 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
         state_dir: folder to save to and to start from, for this agent alone; none by default.
         snapshot_url: ``https://[client:secret@]host/snapshot`` of the issuer, for snapshots to save; none by default.
         max_snapshot_age: how old a snapshot may be that is started from.
+        redis: URL of a Redis that the agents of this issuer share, see ``verifier_agent.redis.RedisPlace``: they start
+            from what one of them saves there, which keeps the deny-list too; none by default.
+        redis_prefix: before all keys but those of the deny-list.
+        redis_deny_list: whether to keep a deny-list there for verifiers in other languages.
+        redis_deny_list_prefix: before its keys.
+        redis_timeout: how long an answer of Redis may take; nobody who verifies waits for it.
         foreign_issuers: other issuers whose tokens are taken, with keys from their JWKS documents.
     """
 
@@ -45,6 +51,11 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     state_dir: Path | None = None
     snapshot_url: str | None = None
     max_snapshot_age: Seconds = 86_400
+    redis: str | None = None
+    redis_prefix: str = "tocsin:"
+    redis_deny_list: bool = True
+    redis_deny_list_prefix: str = ""
+    redis_timeout: Seconds = 0.05
     foreign_issuers: tuple[ForeignIssuer, ...] = ()
 
     def __post_init__(self) -> None:
@@ -55,7 +66,7 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
         check_issuers(self.foreign_issuers)
 
     def __repr__(self) -> str:
-        return settings_repr(self, "log", "snapshot_url")
+        return settings_repr(self, "log", "snapshot_url", "redis")
 
     def policy(self) -> VerificationPolicy:
         """The verifier's part of them."""

@@ -18,7 +18,7 @@ from weakref import WeakSet
 from msgspec import UNSET
 
 from events.log import EventLog
-from verifier_agent.agent import KEY_SECONDS, Agent, AgentReport
+from verifier_agent.agent import KEY_SECONDS, Agent
 from verifier_agent.claims import Claims
 from verifier_agent.clocks import Clock
 from verifier_agent.errors import KeyPending, SettingInvalid
@@ -28,6 +28,7 @@ from verifier_agent.hot_path import Verify
 from verifier_agent.jwks import JwksFetcher
 from verifier_agent.loop_thread import LoopThread
 from verifier_agent.policy import Audience
+from verifier_agent.report import AgentReport
 from verifier_agent.settings import AgentSettings
 from verifier_agent.verifier import Verifier
 

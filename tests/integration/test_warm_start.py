@@ -92,7 +92,7 @@ async def until(agent: Agent, reached: Callable[[], bool]) -> None:
 
 async def saved(agent: Agent) -> None:
     """Have everything saved now instead of in a moment."""
-    for keeper in agent._keepers:
+    for keeper in agent._stores._keepers:
         assert await keeper.try_to_save()
 
 
@@ -272,8 +272,8 @@ async def test_two_agents_on_one_folder_both_verify_and_one_of_them_saves(world:
             await world.say(world.issuer.revoke(Selector.of(sub="alice")))
             for agent in (first, second):
                 await until(agent, lambda agent=agent: agent.status().selectors == 1)  # type: ignore[misc]
-            assert await first._keepers[0].try_to_save()
-            assert not await second._keepers[0].try_to_save()
+            assert await first._stores._keepers[0].try_to_save()
+            assert not await second._stores._keepers[0].try_to_save()
             assert (first.status().stores["disk"].read_only, second.status().stores["disk"].read_only) == (False, True)
 
 
@@ -282,7 +282,7 @@ async def test_an_agent_with_a_folder_that_cannot_be_is_as_good_as_one_without(w
     async with world.agent() as agent:
         assert agent.status().ready
         assert rejection(agent, world.issuer.token()) is None
-        assert not await agent._keepers[0].try_to_save()
+        assert not await agent._stores._keepers[0].try_to_save()
         assert set(agent.status().stores["disk"].failures) <= {"enotdir", "eexist"}
 
 

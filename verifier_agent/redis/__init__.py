@@ -7,7 +7,7 @@ does not.
 from verifier_agent.redis.connection import RedisConnection, RedisRefused
 from verifier_agent.redis.deny_list import DenyList
 from verifier_agent.redis.settings import RedisPlace
-from verifier_agent.redis.share import RedisReport, RedisShare
+from verifier_agent.redis.share import RedisShare
 from verifier_agent.redis.state_store import RedisStateStore
 
-__all__ = ["DenyList", "RedisConnection", "RedisPlace", "RedisRefused", "RedisReport", "RedisShare", "RedisStateStore"]
+__all__ = ["DenyList", "RedisConnection", "RedisPlace", "RedisRefused", "RedisShare", "RedisStateStore"]

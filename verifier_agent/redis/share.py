@@ -5,8 +5,6 @@ import random
 from collections.abc import Callable
 from typing import Final
 
-import msgspec
-
 from verifier_agent.clocks import Clock
 from verifier_agent.errors import SettingInvalid
 from verifier_agent.issuer_state import IssuerState
@@ -16,32 +14,11 @@ from verifier_agent.redis.keys import RedisKeys
 from verifier_agent.redis.lease import RedisLease
 from verifier_agent.redis.settings import RedisPlace, check_prefix
 from verifier_agent.redis.state_store import RedisStateStore
+from verifier_agent.report import RedisReport
 
 PREFIX: Final = "tocsin:"
 WRITER_SECONDS: Final = 30.0
 """Who has not been up to date for so long lets another write."""
-
-
-class RedisReport(msgspec.Struct, frozen=True, kw_only=True):
-    """How it stands with Redis.
-
-    Attributes:
-        breaker: ``closed`` when it answers, ``open`` or ``half_open`` when it does not.
-        failures: calls that failed.
-        writes: whether this agent is the one that writes.
-        saved: events that were saved.
-        left_out: events for which there was no more room.
-        deny_list_level: whether the deny-list is level with what is known; absent when there is none.
-        deny_list_owner: another issuer, in whose deny-list ours would be.
-    """
-
-    breaker: str
-    failures: int
-    writes: bool
-    saved: int
-    left_out: int
-    deny_list_level: bool | None = None
-    deny_list_owner: str | None = None
 
 
 class RedisShare:

@@ -7,13 +7,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-import msgspec
-
 from events import Snapshot, Stream
 from verifier_agent.clocks import Clock
 from verifier_agent.errors import SnapshotInvalid, StoreUnavailable
 from verifier_agent.saved.live_events import live
 from verifier_agent.saved.protocol import SavedEvent, SavedState, SealedSnapshot, SnapshotSource, StateStore
+from verifier_agent.saved.report import StoreReport
 from verifier_agent.saved.warm_start import recall
 from verifier_agent.verifier import Verifier
 
@@ -40,26 +39,6 @@ LOAD_SECONDS: Final = 10.0
 CLOSE_SECONDS: Final = 2.0
 FIRST_BACKOFF: Final = 1.0
 LAST_BACKOFF: Final = 60.0
-
-
-class StoreReport(msgspec.Struct, frozen=True, kw_only=True):
-    """How a store is.
-
-    Attributes:
-        read_only: whether another agent saves to it, so that this one does not.
-        snapshot_age: seconds since the saved snapshot was made; ``None`` without one.
-        events: saved beside it.
-        unsaved: events that wait to be saved.
-        dropped: events that have waited for too long, and are not saved.
-        failures: what went wrong, by code.
-    """
-
-    read_only: bool
-    snapshot_age: float | None
-    events: int
-    unsaved: int
-    dropped: int
-    failures: dict[str, int]
 
 
 class Keeper:
@@ -102,6 +81,7 @@ class Keeper:
         self._pending_bytes = self._dropped = 0
         self._beat: SavedEvent | None = None
         self._beat_due = 0.0
+        self._offered: SealedSnapshot | None = None
         self._snapshot_time: float | None = None
         self._snapshot_due = self._retry_at = 0.0  # by the boot-time clock
         self._events = self._bytes = 0  # saved
@@ -132,6 +112,10 @@ class Keeper:
         self._pending_bytes += len(raw)
         if self._pending_bytes > MAX_PENDING:
             self._drop_oldest()
+
+    def offer(self, snapshot: SealedSnapshot) -> None:
+        """A snapshot that somebody has fetched already, to be saved in place of one that we would ask for."""
+        self._offered = snapshot
 
     def _drop_oldest(self) -> None:
         """Let go of half of what waits; who saves in our place has it."""
@@ -280,7 +264,7 @@ class Keeper:
         """A new snapshot that is good; ``None`` when none is to be had."""
         self._retry_at = self._clock.boot() + RETRY_SECONDS
         try:
-            snapshot = await source.fetch()
+            snapshot, self._offered = self._offered or await source.fetch(), None
             seq, seal = await asyncio.to_thread(self._verifier.open_seal, snapshot, self._clock.now(), self._max_age)
         except (StoreUnavailable, SnapshotInvalid) as error:
             code = error.code if isinstance(error, StoreUnavailable) else f"snapshot_{error.code}"

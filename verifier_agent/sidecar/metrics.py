@@ -7,8 +7,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector, CollectorRegistry
 
-from verifier_agent.agent import Agent, ForeignReport
-from verifier_agent.saved.keeper import StoreReport
+from verifier_agent.agent import Agent
+from verifier_agent.report import ForeignReport, RedisReport
+from verifier_agent.saved.report import StoreReport
 
 
 class AgentMetrics(Collector):
@@ -51,6 +52,12 @@ class AgentMetrics(Collector):
         yield revocations
         yield from _foreign(status.foreign)
         yield from _stores(status.stores)
+        started = GaugeMetricFamily("tocsin_started_from", "1 for what the agent started from", labels=["source"])
+        started.add_metric([status.started_from], 1)
+        yield started
+        yield GaugeMetricFamily("tocsin_stale", "1 when what is known is older than max_staleness", status.stale)
+        if status.redis is not None:
+            yield from _redis(status.redis)
 
 
 def _stores(stores: Mapping[str, StoreReport]) -> Iterator[Metric]:
@@ -68,6 +75,16 @@ def _stores(stores: Mapping[str, StoreReport]) -> Iterator[Metric]:
         for code, count in report.failures.items():
             failures.add_metric([store, code], count)
     yield from (age, read_only, unsaved, dropped, failures)
+
+
+def _redis(report: RedisReport) -> Iterator[Metric]:
+    """Of Redis."""
+    yield CounterMetricFamily("tocsin_redis_failures", "Calls of Redis that failed", report.failures)
+    yield GaugeMetricFamily("tocsin_redis_available", "1 when Redis answers", report.breaker == "closed")
+    yield GaugeMetricFamily("tocsin_redis_writes", "1 at the agent that writes to Redis", report.writes)
+    if report.deny_list_level is not None:
+        level = report.deny_list_level
+        yield GaugeMetricFamily("tocsin_deny_list_level", "1 when the deny-list holds all that is known", level)
 
 
 def _foreign(issuers: Mapping[str, ForeignReport]) -> Iterator[Metric]:
