@@ -290,9 +290,19 @@ class Listener:
         """What became of an event as it stands in a log."""
         return self.verifier.apply(stream, text, received=self.clock.boot())
 
-    def verify(self, token: str, *, audience: Audience = UNSET, scope: str | None = None) -> Claims:
+    def verify(
+        self,
+        token: str,
+        *,
+        audience: Audience = UNSET,
+        scope: str | None = None,
+        max_staleness: float | None = None,
+    ) -> Claims:
         """As ``Verifier.verify``, at this moment."""
-        return self.verifier.verify(token, now=self.clock.now(), boot=self.clock.boot(), audience=audience, scope=scope)
+        now, boot = self.clock.now(), self.clock.boot()
+        return self.verifier.verify(
+            token, now=now, boot=boot, audience=audience, scope=scope, max_staleness=max_staleness
+        )
 
     def rejection(self, token: str, *, audience: Audience = UNSET, scope: str | None = None) -> RejectionCode | None:
         """Why the token is rejected; ``None`` when it is accepted."""

@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from msgspec import UNSET
 
@@ -125,6 +125,7 @@ class Agent:
         audience: Audience = UNSET,
         scope: str | None = None,
         caller: str | None = None,
+        max_staleness: float | None = None,
         timeout: float = KEY_SECONDS,
     ) -> Claims:
         """As ``verify``, but for a foreign issuer's key that may be new it waits until it has been asked for.
@@ -134,6 +135,7 @@ class Agent:
             audience: see there.
             scope: see there.
             caller: see there.
+            max_staleness: see there.
             timeout: seconds to wait at most; after them ``KeyPending`` is raised.
 
         Raises:
@@ -141,11 +143,12 @@ class Agent:
             VerificationUnavailable: nothing can be said.
             ValueError: neither the call nor the settings name an audience.
         """
+        asked: Any = {"audience": audience, "scope": scope, "caller": caller, "max_staleness": max_staleness}
         try:
-            return self.verify(token, audience=audience, scope=scope, caller=caller)
+            return self.verify(token, **asked)
         except KeyPending as pending:
             await self.foreign[pending.issuer].wait_for(pending.kid, timeout, caller)
-        return self.verify(token, audience=audience, scope=scope, caller=caller)
+        return self.verify(token, **asked)
 
     def freshness(self) -> float | None:
         """Seconds since everything was known; ``None`` when it never was."""

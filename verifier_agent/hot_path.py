@@ -20,7 +20,14 @@ class Verify(Protocol):
     """``Agent.verify``."""
 
     def __call__(
-        self, token: str, /, *, audience: Audience = UNSET, scope: str | None = None, caller: str | None = None
+        self,
+        token: str,
+        /,
+        *,
+        audience: Audience = UNSET,
+        scope: str | None = None,
+        caller: str | None = None,
+        max_staleness: float | None = None,
     ) -> Claims:
         """See ``Agent.verify``."""
 
@@ -48,7 +55,23 @@ def hot_path(verifier: Verifier, clock: Clock) -> Verify:
     required: dict[str, frozenset[str]] = {}
     window = _Window(0.0, 0.0)
 
-    def verify(token: str, audience: Audience = UNSET, scope: str | None = None, caller: str | None = None) -> Claims:
+    def verify(
+        token: str,
+        audience: Audience = UNSET,
+        scope: str | None = None,
+        caller: str | None = None,
+        max_staleness: float | None = None,
+    ) -> Claims:
+        if max_staleness is not None:
+            return verifier.verify(
+                token,
+                now=time(),
+                boot=clock.boot(),
+                audience=audience,
+                scope=scope,
+                caller=caller,
+                max_staleness=max_staleness,
+            )
         try:
             known = verified.current[token]
             now, able = time(), window

@@ -143,13 +143,15 @@ class ThreadAgent:
         audience: Audience = UNSET,
         scope: str | None = None,
         caller: str | None = None,
+        max_staleness: float | None = None,
         timeout: float = KEY_SECONDS,
     ) -> Claims:
         """See ``Agent.verify_or_wait``; where that waits, this blocks."""
+        asked: Any = {"audience": audience, "scope": scope, "caller": caller, "max_staleness": max_staleness}
         try:
-            return self.verify(token, audience=audience, scope=scope, caller=caller)
+            return self.verify(token, **asked)
         except KeyPending:
-            waiting = self._agent.verify_or_wait(token, audience=audience, scope=scope, caller=caller, timeout=timeout)
+            waiting = self._agent.verify_or_wait(token, **asked, timeout=timeout)
             try:
                 return self._run(waiting, timeout)
             except (TimeoutError, CancelledError, RuntimeError):

@@ -1,5 +1,6 @@
 """The verifier: signed events go in, verdicts on tokens come out. No I/O, no clock, no waiting."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from hashlib import sha256
@@ -244,6 +245,7 @@ class Verifier:
         audience: Audience = UNSET,
         scope: str | None = None,
         caller: str | None = None,
+        max_staleness: float | None = None,
     ) -> Claims:
         """The claims of a good token.
 
@@ -255,13 +257,15 @@ class Verifier:
             scope: scopes that the token must have, separated by spaces; ``None`` for none.
             caller: who sent the token, best its address; matters for unknown keys of foreign issuers alone, see
                 ``ForeignKeys.find``.
+            max_staleness: seconds that what is known may be old, for this call alone and whatever ``on_stale`` says:
+                fewer for what is worth more, more for what does little harm; ``math.inf`` for however old.
 
         Raises:
             TokenRejected: the token is no good; ``code`` says why.
             VerificationUnavailable: no keys are known yet, or what is known is too old.
             ValueError: neither the call nor the policy names an audience.
         """
-        self.check_able(now, boot)
+        self.check_able(now, boot, max_staleness)
         return self.judge(token, now, boot, audience, scope, caller)
 
     def judge(
@@ -285,8 +289,13 @@ class Verifier:
         """Seconds since everything was known, see ``Freshness.age``."""
         return self.state.freshness.age(now, boot)
 
-    def check_able(self, now: float, boot: float) -> float:
+    def check_able(self, now: float, boot: float, max_staleness: float | None = None) -> float:
         """Make sure that enough is known, and newly enough.
+
+        Args:
+            now: wall clock, seconds since the epoch.
+            boot: boot-time clock, seconds.
+            max_staleness: in place of what the policy says, see ``verify``.
 
         Returns:
             Seconds from ``now`` for which this will not change, never more than one: longer would be too long to go
@@ -299,14 +308,16 @@ class Verifier:
             self.forget_foreign(boot)
         if not self.state.keys.seq:
             raise VerificationUnavailable(UnavailableCode.NO_KEYS, "no key set has been heard yet")
-        if self.policy.on_stale is OnStale.ALLOW:
+        if max_staleness == math.inf or (max_staleness is None and self.policy.on_stale is OnStale.ALLOW):
             return MAX_ABLE
         age = self.state.freshness.age(now, boot)
-        if age is None or age > self.policy.max_staleness:
-            known = "was never complete" if age is None else f"is {age:.0f} s old"
-            limit = f"at most {self.policy.max_staleness:.0f} s is allowed"
-            raise VerificationUnavailable(UnavailableCode.STALE, f"what is known {known}; {limit}")
-        return min(MAX_ABLE, self.policy.max_staleness - age)
+        limit = self.policy.max_staleness if max_staleness is None else max_staleness
+        if age is None or not age <= limit:  # so that what is not a number allows nothing
+            known = "was never complete" if age is None else f"is {round(age, 1):g} s old"
+            raise VerificationUnavailable(
+                UnavailableCode.STALE, f"what is known {known}; at most {limit:g} s is allowed"
+            )
+        return min(MAX_ABLE, limit - age)
 
     def _recall(self, token: str) -> VerifiedToken | None:
         """A token whose signature has been verified before; those of keys that count no more have been purged."""

@@ -147,6 +147,17 @@ async def test_an_agent_whose_knowledge_is_too_old_answers_503(sidecar: Sidecar)
     assert (await answer.json())["code"] == "stale"
 
 
+async def test_a_request_may_ask_for_newer_knowledge(sidecar: Sidecar) -> None:
+    token = sidecar.issuer.token()
+    sidecar.issuer.clock.advance(10)
+
+    assert (await sidecar.ask(token, "?max_staleness=5s")).status == 503
+    assert (await sidecar.ask(token, "?max_staleness=1m")).status == 200
+    refused = await sidecar.ask(token, "?max_staleness=soon")
+    assert refused.status == 400
+    assert "'soon' is no length of time" in (await refused.json())["error_description"]
+
+
 async def test_status_and_metrics_tell_what_is_known(sidecar: Sidecar) -> None:
     await sidecar.hear(sidecar.issuer.revoke(Selector.of(sub="alice")))
     await sidecar.ask(sidecar.issuer.token())

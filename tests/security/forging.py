@@ -41,8 +41,13 @@ class AgentsListener(Listener):
         super().__init__(issuer, policy)
         self._verify = hot_path(self.verifier, self.clock)
 
-    def verify(self, token: str, *, audience: Audience = UNSET, scope: str | None = None) -> Claims:
+    def verify(
+        self,
+        token: str,
+        *,
+        audience: Audience = UNSET,
+        scope: str | None = None,
+        max_staleness: float | None = None,
+    ) -> Claims:
         """As ``Agent.verify``, at this moment."""
-        if audience is UNSET:
-            return self._verify(token, scope=scope)
-        return self._verify(token, audience=audience, scope=scope)
+        return self._verify(token, audience=audience, scope=scope, max_staleness=max_staleness)

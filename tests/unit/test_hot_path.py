@@ -1,5 +1,6 @@
 """The fast way through the agent's ``verify``, held against the numbered steps without any memory."""
 
+import math
 from typing import Any
 
 import msgspec
@@ -37,9 +38,15 @@ class AsTheSteps(RuleBasedStateMachine):
         which=st.integers(0, 9),
         audience=st.sampled_from([UNSET, AUDIENCE, "billing", None]),
         scope=st.sampled_from([None, "", "orders:read", "orders:write  orders:read", "admin"]),
+        max_staleness=st.sampled_from([None, None, None, 0.5, 30.0, math.inf]),
     )
-    def a_token_is_verified(self, which: int, audience: Audience, scope: str | None) -> None:
-        token, asked = self.tokens[which % len(self.tokens)], {} if audience is UNSET else {"audience": audience}
+    def a_token_is_verified(
+        self, which: int, audience: Audience, scope: str | None, max_staleness: float | None
+    ) -> None:
+        token = self.tokens[which % len(self.tokens)]
+        asked: dict[str, Any] = {} if audience is UNSET else {"audience": audience}
+        if max_staleness is not None:
+            asked["max_staleness"] = max_staleness
 
         said = self.said(lambda: self.verify(token, scope=scope, **asked))
 

@@ -1,5 +1,6 @@
 """Verdicts on tokens."""
 
+import math
 from typing import Any
 
 import msgspec
@@ -313,6 +314,40 @@ def test_stale_knowledge_denies_also_for_tokens_verified_before(issuer: IssuerSi
 
     listener.hear(issuer.beat())
     assert listener.rejection(token) is None
+
+
+def test_a_call_may_ask_for_newer_knowledge_or_bear_with_older(issuer: IssuerSimulator) -> None:
+    listener = listening(issuer, max_staleness=900)
+    token = issuer.token(exp=2_000_000_000)
+    issuer.clock.advance(60)
+    listener.verify(token, max_staleness=60)
+    with pytest.raises(VerificationUnavailable, match="is 60 s old; at most"):
+        listener.verify(token, max_staleness=59.9)
+
+    issuer.clock.advance(3600)
+    for denied in (None, 900, math.nan, -1):
+        with pytest.raises(VerificationUnavailable):
+            listener.verify(token, max_staleness=denied)
+    for allowed in (3660, math.inf):
+        listener.verify(token, max_staleness=allowed)
+
+
+def test_a_call_may_be_stricter_than_a_policy_that_allows_stale_knowledge(issuer: IssuerSimulator) -> None:
+    listener = listening(issuer, on_stale=OnStale.ALLOW)
+    token = issuer.token(exp=2_000_000_000)
+    issuer.clock.advance(3600)
+    listener.verify(token)
+    with pytest.raises(VerificationUnavailable):
+        listener.verify(token, max_staleness=900)
+
+
+def test_what_was_never_complete_is_infinitely_old(issuer: IssuerSimulator) -> None:
+    listener = Listener(issuer)
+    listener.hear(*issuer.said)
+    token = issuer.token()
+    with pytest.raises(VerificationUnavailable, match="was never complete"):
+        listener.verify(token, audience=None, max_staleness=1e18)
+    listener.verify(token, audience=None, max_staleness=math.inf)
 
 
 def test_stale_knowledge_still_verifies_where_the_policy_allows_it(issuer: IssuerSimulator) -> None:

@@ -1,7 +1,7 @@
 """The sidecar's HTTP application."""
 
 from collections.abc import AsyncIterator, Mapping
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from aiohttp import web
@@ -9,6 +9,7 @@ from msgspec import UNSET
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from verifier_agent.agent import Agent
+from verifier_agent.configuration import parse_seconds
 from verifier_agent.errors import TokenRejected, VerificationUnavailable
 from verifier_agent.sidecar.metrics import AgentMetrics
 
@@ -47,27 +48,23 @@ def create_app(agent: Agent) -> web.Application:
 
 
 async def verify(request: web.Request) -> web.Response:
-    """``GET`` or ``POST /verify[?audience=…][&scope=…]``: judge the bearer token of this request.
+    """``GET`` or ``POST /verify[?audience=…][&scope=…][&max_staleness=…]``: judge the bearer token of this request.
 
     200 with its claims · 401, or 403 for want of scope (RFC 6750 section 3) · 503 when nothing can be said.
-    Several ``audience`` or unknown parameters are 400, and so is a missing audience that no setting names. A token that
-    names a key of a foreign issuer which may be new waits for it, two seconds at most.
+    Parameters that are repeated, unknown or no good are 400, and so is a missing audience that no setting names. A
+    token that names a key of a foreign issuer which may be new waits for it, two seconds at most.
     """
     agent, counts = request.app[AGENT], request.app[METRICS]
-    query = request.query
-    if set(query) - {"audience", "scope"} or len(query) != len(set(query)):
-        return _answer(agent, {"error": "invalid_request", "error_description": "audience and scope, once each"}, 400)
+    try:
+        asked = _asked(request)
+    except ValueError as error:
+        return _answer(agent, {"error": "invalid_request", "error_description": str(error)}, 400)
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer":
         counts.count("no_token")
         return _answer(agent, {"error": "invalid_token"}, 401, {"WWW-Authenticate": "Bearer"})
     try:
-        claims = await agent.verify_or_wait(
-            token.strip(),
-            audience=query.get("audience", UNSET),
-            scope=query.get("scope"),
-            caller=request.headers.get(CALLER),
-        )
+        claims = await agent.verify_or_wait(token.strip(), caller=request.headers.get(CALLER), **asked)
     except TokenRejected as error:
         counts.count(error.code)
         challenge = f'Bearer error="{error.error}", error_description="{error.description}"'
@@ -103,6 +100,23 @@ async def metrics(request: web.Request) -> web.Response:
     """``GET /metrics``, for Prometheus."""
     body = generate_latest(request.app[METRICS].registry)
     return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+def _asked(request: web.Request) -> dict[str, Any]:
+    """What the parameters ask of the token and of our knowledge.
+
+    Raises:
+        ValueError: they are no good; the message says why.
+    """
+    query = request.query
+    if set(query) - {"audience", "scope", "max_staleness"} or len(query) != len(set(query)):
+        raise ValueError("audience, scope and max_staleness, once each")
+    max_staleness = query.get("max_staleness")
+    return {
+        "audience": query.get("audience", UNSET),
+        "scope": query.get("scope"),
+        "max_staleness": None if max_staleness is None else parse_seconds(max_staleness),
+    }
 
 
 def _answer(
