@@ -2,16 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from hashlib import sha256
 
 import msgspec
 from sqlalchemy import RowMapping, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from events import Lift, Record, Revoke, RevokeDigests, Selector, SignedEvent, Stream, format_seq, jti_digest, pack
-from events.digests import TokenDigest, pack_digests, token_digest
+from events.digests import DIGEST_BYTES, TokenDigest, pack_digests, token_digest, unpack_digests
 from issuer.errors import Conflict, NotFound, StoreUnavailable
 from issuer.outbox.horizon import Horizon, read_horizon
-from issuer.outbox.outbox import MAX_ACTOR, Outbox, find
+from issuer.outbox.outbox import MAX_ACTOR, Outbox, find, find_by_txn, record_of
 from issuer.outbox.own_agent import OwnAgent
 from issuer.outbox.relay import Relay
 from issuer.settings import IssuerSettings
@@ -92,6 +93,42 @@ class RevocationService:
     async def revoke_jti(self, jti: str, *, reason: str, actor: str) -> Revocation:
         """Revoke the token with this identifier."""
         return await self._revoke_digest(jti_digest(jti), None, reason=reason, actor=actor)
+
+    async def revoke_digests(
+        self, digests: bytes, *, reason: str, actor: str, key: str | None = None
+    ) -> tuple[Revocation, bool]:
+        """Revoke the tokens of a packed batch; the revocation, and whether it is a new one.
+
+        Args:
+            digests: see ``events.digests.pack_digests``.
+            reason: why.
+            actor: who decides.
+            key: asked for a second time under the same key by the same actor, nothing is decided; this is what was.
+
+        Raises:
+            Conflict: something else was decided under that key.
+            ValueError: it is no such batch, or as ``Outbox.append``.
+        """
+        unpack_digests(digests)
+        txn = None if key is None else sha256(f"{actor}\0{key}".encode()).hexdigest()[:32]
+        async with self._database.write() as connection:
+            horizon = await read_horizon(connection, self._database, self._settings.token_lifetime_ceiling)
+            record = RevokeDigests(
+                digests=digests, expires_at=horizon.past_every_token, reason=reason, actor=actor[:MAX_ACTOR]
+            )
+            row = None if txn is None else await find_by_txn(connection, Stream.REVOCATIONS, txn)
+            if row is None:
+                event = await self._outbox.append(connection, Stream.REVOCATIONS, record, txn=txn)
+            elif not _is_same(record_of(row), record):
+                raise Conflict("this idempotency key was used for another decision")
+            else:
+                decided = await self._describe(connection, row["seq"])
+        if row is None:
+            await self._enforce(event)
+            return _described(event), True
+        with suppress(StoreUnavailable):  # another replica may have decided it, and have died before it answered
+            await self._own_agent.catch_up_to(decided.seq)
+        return decided, False
 
     async def lift(self, identifier: str, *, reason: str, actor: str) -> Revocation:
         """Take back exactly one revocation; the revocation as it is now.
@@ -195,6 +232,13 @@ def parse_id(identifier: str) -> int:
     return seq
 
 
+def _is_same(decided: Record, asked: RevokeDigests) -> bool:
+    """Whether what is asked for has been decided, then to end at another time."""
+    return (
+        isinstance(decided, RevokeDigests) and msgspec.structs.replace(asked, expires_at=decided.expires_at) == decided
+    )
+
+
 def _described(event: SignedEvent) -> Revocation:
     record = event.record
     selector = record.selector if isinstance(record, Revoke) else None
@@ -209,7 +253,7 @@ def _described(event: SignedEvent) -> Revocation:
         published=False,
         selector=selector,
         issued_before=record.issued_before if isinstance(record, Revoke) else None,
-        tokens=1 if isinstance(record, RevokeDigests) else None,
+        tokens=len(record.digests) // DIGEST_BYTES if isinstance(record, RevokeDigests) else None,
     )
 
 

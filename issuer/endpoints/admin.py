@@ -20,6 +20,7 @@ KEYS: Final = "tocsin:keys"
 SCOPES: Final = (READ, REVOKE, KEYS)
 
 _WAIT: Final = re.compile(r"\s*wait\s*=\s*\"?([0-9]+)\"?\s*(?:;.*)?", re.IGNORECASE)
+_KEY: Final = re.compile(r"\"?([!#-~]{1,128})\"?")
 _NUMBER: Final = re.compile(r"[0-9]{1,9}")
 
 ACTOR = web.RequestKey("actor", str)
@@ -59,14 +60,16 @@ def authorized(request: web.Request, scope: str) -> str:
     return f"{claims.sub} by {claims.client_id}" if claims.sub != claims.client_id else f"client {claims.client_id}"
 
 
-async def read_body(request: web.Request, kind: type[BodyT]) -> BodyT:
-    """The JSON body as ``kind``.
+async def read_body(request: web.Request, kind: type[BodyT], *, most_bytes: int | None = None) -> BodyT:
+    """The JSON body as ``kind``; ``most_bytes`` where it may be larger than those of other calls.
 
     Raises:
         OAuthError: ``invalid_request``, with the member and what it should be.
     """
     if request.content_type != "application/json":
         raise invalid_request("the body must be application/json")
+    if most_bytes is not None:
+        request = request.clone(client_max_size=most_bytes)
     try:
         return msgspec.json.decode(await request.read(), type=kind)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
@@ -79,6 +82,20 @@ def wait_seconds(request: web.Request) -> float:
         if found := _WAIT.fullmatch(preference):
             return min(float(found[1]), 30.0)
     return 0.0
+
+
+def idempotency_key(request: web.Request) -> str | None:
+    """By what the caller will know this call again (draft-ietf-httpapi-idempotency-key-header), if it may repeat it.
+
+    Raises:
+        OAuthError: ``invalid_request``.
+    """
+    given = request.headers.get("Idempotency-Key")
+    if given is None:
+        return None
+    if not (key := _KEY.fullmatch(given)):
+        raise invalid_request("Idempotency-Key must be 1 to 128 visible characters of ASCII")
+    return key[1]
 
 
 def query_number(request: web.Request, name: str, default: int, *, most: int) -> int:

@@ -8,6 +8,8 @@ from issuer.outbox.outbox import StoredEvent
 
 MOST_WAITING: Final = 1000
 """A process that is not the relay piles up offers; the store has them all."""
+MOST_BYTES: Final = 1024 * 1024
+"""Of the events taken at once, unless one alone has more: the log is to acknowledge them within seconds."""
 
 
 class Offers:
@@ -24,14 +26,16 @@ class Offers:
         waiting[event.seq] = StoredEvent(event.stream, event.seq, event.digest, event.text)
 
     def take(self, stream: Stream, mark: int) -> list[StoredEvent]:
-        """The offered events that follow ``mark`` directly; what lies at or below it is dropped."""
+        """Offered events that follow ``mark`` directly, ``MOST_BYTES`` at once; what lies at or below it is dropped."""
         waiting = self._waiting[stream]
         for seq in [seq for seq in waiting if seq <= mark]:
             del waiting[seq]
-        taken = []
-        while mark + 1 in waiting:
+        taken: list[StoredEvent] = []
+        size = 0
+        while mark + 1 in waiting and (not taken or size + len(waiting[mark + 1].text) <= MOST_BYTES):
             mark += 1
             taken.append(waiting.pop(mark))
+            size += len(taken[-1].text)
         return taken
 
     def gap(self, stream: Stream) -> bool:

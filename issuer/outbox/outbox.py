@@ -5,21 +5,35 @@ It is the audit trail too, so nothing is removed from it.
 
 import secrets
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import RowMapping, case, insert, select, update
+from sqlalchemy import RowMapping, case, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from events import Baseline, EventSigner, Heartbeat, Record, RevokeDigests, SignedEvent, Stream, StreamHead, pack
+from events import (
+    Baseline,
+    EventSigner,
+    Heartbeat,
+    Record,
+    RevokeDigests,
+    SignedEvent,
+    Stream,
+    StreamHead,
+    base64url,
+    pack,
+)
 from events.digests import DIGEST_BYTES
-from events.records import encode_record
+from events.records import decode_record, encode_record
 from events.streams import SEQUENCED
 from issuer.store.database import Database
 from issuer.store.schema import outbox, streams
 
 MAX_REASON: Final = 1024
 MAX_ACTOR: Final = 256
+MOST_BYTES: Final = 4 * 1024 * 1024
+"""Of the events read at once, unless one alone has more: a batch of digests has 700 kB."""
 
 
 class StoredEvent(msgspec.Struct, frozen=True):
@@ -121,14 +135,14 @@ class Outbox:
     async def after(
         self, connection: AsyncConnection, stream: Stream, seq: int, *, limit: int = 500
     ) -> Sequence[StoredEvent]:
-        """The events of ``stream`` above ``seq``, in order."""
-        query = (
-            select(outbox.c.seq, outbox.c.digest, outbox.c.event)
-            .where(outbox.c.stream == stream, outbox.c.seq > seq)
-            .order_by(outbox.c.seq)
-            .limit(limit)
-        )
-        rows = (await connection.execute(query)).all()
+        """Events of ``stream`` above ``seq``, in order; at most ``limit``, and ``MOST_BYTES`` of them."""
+        following = (outbox.c.stream == stream) & (outbox.c.seq > seq)
+        sizes = select(func.length(outbox.c.event)).where(following).order_by(outbox.c.seq).limit(limit)
+        count = _within((await connection.execute(sizes)).scalars().all(), MOST_BYTES)
+        if not count:
+            return []
+        query = select(outbox.c.seq, outbox.c.digest, outbox.c.event).where(following).order_by(outbox.c.seq)
+        rows = (await connection.execute(query.limit(count))).all()
         return [StoredEvent(stream, row.seq, row.digest, row.event) for row in rows]
 
     async def advance_floor(self) -> None:
@@ -149,6 +163,11 @@ class Outbox:
                 await connection.execute(
                     update(streams).where(streams.c.stream == Stream.REVOCATIONS).values(floor=floor)
                 )
+
+
+def _within(sizes: Sequence[int], most: int) -> int:
+    """How many of these fit, one at least where there is one."""
+    return max(1, sum(total <= most for total in accumulate(sizes))) if sizes else 0
 
 
 def _check_reason(reason: str) -> None:
@@ -182,6 +201,22 @@ async def find(connection: AsyncConnection, stream: Stream, seq: int) -> RowMapp
     """The row of one event, or ``None``."""
     query = select(outbox).where(outbox.c.stream == stream, outbox.c.seq == seq)
     return (await connection.execute(query)).mappings().one_or_none()
+
+
+async def find_by_txn(connection: AsyncConnection, stream: Stream, txn: str) -> RowMapping | None:
+    """The row of the event that was decided under ``txn``, or ``None``.
+
+    The stream's counter row is locked first: of two that decide the same at once, the second must see the first.
+    """
+    await connection.execute(select(streams.c.head).where(streams.c.stream == stream).with_for_update())
+    query = select(outbox).where(outbox.c.stream == stream, outbox.c.txn == txn)
+    return (await connection.execute(query)).mappings().one_or_none()
+
+
+def record_of(row: RowMapping) -> Record:
+    """What the event of an outbox row says; its ``detail`` does not hold digests."""
+    claims = msgspec.json.decode(base64url.decode(row["event"].split(b".")[1]))
+    return decode_record(claims["events"])
 
 
 async def published_mark(connection: AsyncConnection, stream: Stream) -> int:

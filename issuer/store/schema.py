@@ -52,6 +52,7 @@ outbox = Table(
     Column("digest", String(32), nullable=False),
     # The signed event, published as it is, as often as need be.
     Column("event", LargeBinary, nullable=False),
+    Index("ix_outbox_txn", "txn"),
     Index("ix_outbox_target", "stream", "target"),
     Index("ix_outbox_expires_at", "stream", "expires_at"),
 )

@@ -237,3 +237,23 @@ async def test_what_stands_in_the_outbox_is_signed_for_its_place_and_says_what_w
     event = store.opener.open(stored.text, Stream.REVOCATIONS)
     assert (event.seq, event.digest) == (seq, stored.digest)
     assert event.record == Revoke(selector=Selector.of(sub="alice"), expires_at=FAR, reason="why", actor="who")
+
+
+@on_every_store
+async def test_events_are_read_within_bounds_of_number_and_of_octets(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seqs = [await decide(store) for _ in range(3)]
+
+    async def read(most_bytes: int, limit: int = 500) -> list[int]:
+        monkeypatch.setattr("issuer.outbox.outbox.MOST_BYTES", most_bytes)
+        async with store.database.read() as connection:
+            found = await store.outbox.after(connection, Stream.REVOCATIONS, seqs[0] - 1, limit=limit)
+            return [event.seq for event in found]
+
+    async with store.database.read() as connection:
+        sizes = [len(event.text) for event in await store.outbox.after(connection, Stream.REVOCATIONS, seqs[0] - 1)]
+    assert await read(sum(sizes)) == seqs
+    assert await read(sum(sizes), limit=2) == seqs[:2]
+    assert await read(sum(sizes) - 1) == seqs[:2]
+    assert await read(1) == seqs[:1]

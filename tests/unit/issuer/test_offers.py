@@ -78,3 +78,17 @@ def test_streams_do_not_mix(signer: EventSigner) -> None:
 
     assert offers.take(Stream.KEYS, MARK) == []
     assert taken(offers) == [1]
+
+
+def test_large_events_are_taken_a_few_at_a_time_and_one_at_least(
+    signer: EventSigner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offers = Offers()
+    events = [event(signer, number) for number in (1, 2, 3)]
+    for each in events:
+        offers.put(each)
+    monkeypatch.setattr("issuer.outbox.offers.MOST_BYTES", len(events[0].text) + len(events[1].text))
+    assert taken(offers) == [1, 2]
+
+    monkeypatch.setattr("issuer.outbox.offers.MOST_BYTES", 1)
+    assert taken(offers, MARK + 2) == [3]
