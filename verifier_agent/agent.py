@@ -18,7 +18,7 @@ from events.log import EventLog, open_log
 from verifier_agent.claims import Claims
 from verifier_agent.clocks import Clock, SystemClock
 from verifier_agent.errors import KeyPending, SettingInvalid
-from verifier_agent.follower import LogFollower
+from verifier_agent.failover import Failover
 from verifier_agent.hot_path import Verify, hot_path
 from verifier_agent.jwks import ForeignKeys, JwksFetcher, JwksRefresher
 from verifier_agent.policy import Audience
@@ -51,6 +51,7 @@ class Agent:
         settings: AgentSettings,
         *,
         open_event_log: Callable[[], EventLog] | None = None,
+        open_fallback_log: Callable[[], EventLog] | None = None,
         clock: Clock | None = None,
         jwks_fetcher: JwksFetcher | None = None,
         stores: Mapping[str, StateStore] | None = None,
@@ -61,6 +62,7 @@ class Agent:
         Args:
             settings: what to follow and how to judge.
             open_event_log: makes the log to follow; by default the one that ``settings.log`` names.
+            open_fallback_log: makes the one beside it; by default that of ``settings.fallback_log``, if there is one.
             clock: the machine's by default.
             jwks_fetcher: asks foreign issuers for their keys; over HTTP by default, for which aiohttp is needed.
             stores: what to start from, in this order, and to save to, by name; by default those that the settings name.
@@ -79,14 +81,16 @@ class Agent:
         except (OSError, ValueError) as error:
             raise SettingInvalid(f"setting 'trust': {error}") from error
         if open_event_log is None:
-            open_event_log = _opening(settings.log)
+            open_event_log = _opening(settings.log, "log")
+        if open_fallback_log is None and settings.fallback_log is not None:
+            open_fallback_log = _opening(settings.fallback_log, "fallback_log")
         self._settings = settings
         self._clock = clock or SystemClock()
         self.verify: Verify = hot_path(self.verifier, self._clock)
         self._stores = Stores(settings, self.verifier, self._clock, stores=stores, source=snapshot_source)
         self._staleness = StalenessWatch(trust.issuer, self.freshness, settings.max_staleness)
         heard = self._stores.hear if self._stores.wanted else None
-        self._follower = LogFollower(self.verifier, open_event_log, self._clock, self._on_applied, heard)
+        self._logs = Failover(self.verifier, open_event_log, open_fallback_log, self._clock, self._on_applied, heard)
         self.foreign = {
             keys.issuer.issuer: JwksRefresher(keys, jwks_fetcher or _http_fetcher(), self._clock, self._on_keys_gone)
             for keys in foreign
@@ -157,7 +161,7 @@ class Agent:
     @property
     def is_ready(self) -> bool:
         """Whether everything is known that the log held when we came; what was saved alone is not enough for that."""
-        covered, barrier = self.verifier.state.freshness.covered, self._follower.barrier
+        covered, barrier = self.verifier.state.freshness.covered, self._logs.barrier
         if covered is None or self._stores.started_from == FROM_LOG:
             return covered is not None
         return barrier is not None and covered.time >= barrier
@@ -205,7 +209,10 @@ class Agent:
             selectors=state.revocations.selectors,
             digests=state.revocations.digests,
             refused={str(code): count for code, count in self.verifier.refused.items()},
-            log_failures=self._follower.failures,
+            log_failures=self._logs.failures,
+            log_read="log" if self._logs.fault is None else "fallback_log",
+            log_fault=self._logs.fault and str(self._logs.fault),
+            log_failovers=self._logs.failovers,
             started_from=self._stores.started_from,
             stores=self._stores.report(),
             redis=self._stores.redis_report(),
@@ -213,7 +220,7 @@ class Agent:
         )
 
     def _start_tasks(self) -> None:
-        self._task = asyncio.create_task(self._follower.run(), name="tocsin-agent")
+        self._task = asyncio.create_task(self._logs.run(), name="tocsin-agent")
         self._others = [
             *(asyncio.create_task(each.run(), name="tocsin-foreign-keys") for each in self.foreign.values()),
             *(asyncio.create_task(work, name="tocsin-store") for work in self._stores.running()),
@@ -246,12 +253,12 @@ class Agent:
         self._changed = asyncio.Event()
 
 
-def _opening(url: str) -> Callable[[], EventLog]:
+def _opening(url: str, setting: str) -> Callable[[], EventLog]:
     """What opens the log at ``url``, once for each connection."""
     try:
         open_log(url)  # connects nothing; a URL that cannot be used is told before anything starts
     except LogMisconfigured as error:
-        raise SettingInvalid(f"setting 'log': {error}") from error
+        raise SettingInvalid(f"setting {setting!r}: {error}") from error
     return lambda: open_log(url)
 
 

@@ -10,6 +10,7 @@ from events import LogError, PositionLost, RefusalCode, Stream
 from events.log import Entry, EventLog
 from verifier_agent.clocks import Clock
 from verifier_agent.issuer_state import Outcome
+from verifier_agent.log_health import LogHealth
 from verifier_agent.log_start import start_of
 from verifier_agent.verifier import Verifier
 
@@ -31,7 +32,8 @@ class LogFollower:
     """Reads on from where it is, for ever. One task runs it and owns it.
 
     Attributes:
-        failures: how often the log could not be read.
+        health: how the log is.
+        failures: how often it could not be read.
         barrier: time of the first heartbeat that the log gave, seconds since the epoch; when its heads are covered, all
             that the log held at the start is known. ``None`` until then.
     """
@@ -53,6 +55,7 @@ class LogFollower:
             applied: called after each batch of entries.
             heard: called with each event that took effect.
         """
+        self.health = LogHealth()
         self.failures = 0
         self.barrier: float | None = None
         self._heard = heard
@@ -61,9 +64,23 @@ class LogFollower:
         self._clock = clock
         self._applied = applied
         self._positions: dict[Stream, int | None] = {}
+        self._astray = self._silent = False
         self._backoff = FIRST_BACKOFF
         self._incomplete_since: float | None = None
         self._hole_patience = HOLE_SECONDS
+
+    def look_for_place(self) -> None:
+        """When the log is opened next, begin behind what is known by then, not where we left it."""
+        self._astray = True
+
+    @property
+    def place(self) -> dict[Stream, int | None]:
+        """Where it is in the log; nothing when that is yet to be found."""
+        return {} if self._astray else dict(self._positions)
+
+    def begin_at(self, place: dict[Stream, int | None]) -> None:
+        """Begin where another follower of the same log, who fed the same verifier, has come to."""
+        self._positions = dict(place)
 
     async def run(self) -> None:
         """Follow until cancelled."""
@@ -71,7 +88,7 @@ class LogFollower:
             try:
                 await self._follow_one()
             except LogError as error:
-                log.warning("event_log_unreadable", extra={"error": str(error), "retry_seconds": self._backoff})
+                self._say_unreadable(error)
                 await self._back_off()
             except asyncio.CancelledError:
                 task = asyncio.current_task()
@@ -84,7 +101,13 @@ class LogFollower:
                 log.exception("event_log_failed", extra={"retry_seconds": self._backoff})
                 await self._back_off()
 
+    def _say_unreadable(self, error: LogError) -> None:
+        """Say so once, until it can be read again."""
+        level = logging.DEBUG if self.health.failing else logging.WARNING
+        log.log(level, "event_log_unreadable", extra={"error": str(error), "retry_seconds": self._backoff})
+
     async def _back_off(self) -> None:
+        self.health.failing = True
         self.failures += 1
         pause, self._backoff = self._backoff, min(2 * self._backoff, LAST_BACKOFF)
         await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
@@ -94,7 +117,8 @@ class LogFollower:
         event_log = self._open_log()
         try:
             # A log that is opened again is read on: what its positions may hide is noticed as a hole.
-            self._positions = self._positions or await start_of(event_log, self._verifier)
+            if self._astray or not self._positions:
+                self._positions, self._astray = await start_of(event_log, self._verifier), False
             await self._follow(event_log)
         finally:
             await _closed(event_log)
@@ -112,10 +136,16 @@ class LogFollower:
                 log.warning("event_log_position_lost", extra={"stream": lost.stream, "position": lost.position})
                 self._positions[Stream(lost.stream)] = None
                 continue
+            if self.health.failing:
+                self.health.failing = False
+                log.info("event_log_readable")
             if entries:
-                heard, self._backoff = self._clock.boot(), FIRST_BACKOFF
+                heard, self._backoff, self._silent = self._clock.boot(), FIRST_BACKOFF, False
                 await self._apply(entries)
-        log.warning("event_log_silent", extra={"seconds": SILENCE_SECONDS})
+        log.log(
+            logging.DEBUG if self._silent else logging.WARNING, "event_log_silent", extra={"seconds": SILENCE_SECONDS}
+        )
+        self._silent = True
 
     async def _look_for_holes(self, event_log: EventLog) -> None:
         """Read a stream from its start again when something of it has been missing for a while.
@@ -140,6 +170,7 @@ class LogFollower:
         for stream, position, data in entries:
             outcome = self._verifier.apply(stream, data, received=self._clock.boot())
             self._positions[stream] = position
+            self.health.took(stream, data, outcome)
             if outcome is Outcome.APPLIED and self._heard is not None:
                 self._heard(stream, data)
             if self.barrier is None and stream is Stream.HEARTBEATS:
@@ -148,6 +179,7 @@ class LogFollower:
             while self._clock.boot() > slice_end or (brought and self._verifier.settle()):
                 await asyncio.sleep(0)
                 slice_end = self._clock.boot() + SLICE_SECONDS
+        self.health.note(self._clock.boot(), self._verifier.state.issuer_time)
         self._applied()
 
     def _set_barrier(self, outcome: Outcome | RefusalCode) -> None:

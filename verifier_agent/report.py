@@ -84,7 +84,10 @@ class AgentReport(msgspec.Struct, frozen=True, kw_only=True):
         selectors: selector revocations in force.
         digests: single-token revocations in force.
         refused: events refused, by code.
-        log_failures: how often the log could not be read.
+        log_failures: how often a log could not be read.
+        log_read: ``log``, or ``fallback_log`` while that is read beside the first, which does not suffice.
+        log_fault: why it does not: ``unreadable``, ``silent`` or ``incomplete``; ``None`` while it does.
+        log_failovers: how often the fallback was begun with.
         started_from: the store that it started from, or ``issuer``; ``log`` when it heard everything anew.
         stores: how each store is that it saves to.
         redis: how it stands with Redis; ``None`` without.
@@ -106,6 +109,9 @@ class AgentReport(msgspec.Struct, frozen=True, kw_only=True):
     digests: int
     refused: dict[str, int]
     log_failures: int
+    log_read: str
+    log_fault: str | None
+    log_failovers: int
     started_from: str
     stores: dict[str, StoreReport]
     redis: RedisReport | None

@@ -21,6 +21,8 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         log: URL of the event log, see ``events.log.open_log``.
+        fallback_log: URL of another one with the same events, which is read while the first does not suffice, such as
+            the issuer's feed beside Kafka; none by default.
         trust: file with the issuer and its event keys, see ``events.IssuerTrust``.
         audience: what ``aud`` must contain unless a call says otherwise.
         skew: by how much clocks may differ.
@@ -51,6 +53,7 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     state_dir: Path | None = None
     snapshot_url: str | None = None
     max_snapshot_age: Seconds = 86_400
+    fallback_log: str | None = None
     redis: str | None = None
     redis_prefix: str = "tocsin:"
     redis_deny_list: bool = True
@@ -66,7 +69,7 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
         check_issuers(self.foreign_issuers)
 
     def __repr__(self) -> str:
-        return settings_repr(self, "log", "snapshot_url", "redis")
+        return settings_repr(self, "log", "fallback_log", "snapshot_url", "redis")
 
     def policy(self) -> VerificationPolicy:
         """The verifier's part of them."""

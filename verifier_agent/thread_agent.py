@@ -10,7 +10,7 @@ import os
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import CancelledError
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 from weakref import WeakSet
@@ -60,6 +60,7 @@ class ThreadAgent:
         settings: AgentSettings,
         *,
         open_event_log: Callable[[], EventLog] | None = None,
+        open_fallback_log: Callable[[], EventLog] | None = None,
         clock: Clock | None = None,
         jwks_fetcher: JwksFetcher | None = None,
     ) -> None:
@@ -68,6 +69,7 @@ class ThreadAgent:
         Args:
             settings: see ``Agent``, as for the other arguments.
             open_event_log: see there; a log that it opens must bear a fork while it is open.
+            open_fallback_log: see there, and here.
             clock: see there.
             jwks_fetcher: see there.
 
@@ -76,9 +78,9 @@ class ThreadAgent:
         """
         self._settings = settings
         self._parts: dict[str, Any] = {"clock": clock, "jwks_fetcher": jwks_fetcher}
-        self._open_event_log = open_event_log
-        self._files = FileLogs.at(settings.log) if open_event_log is None else None
-        self._agent = Agent(settings, open_event_log=self._opener(), **self._parts)
+        self._given = {"open_event_log": open_event_log, "open_fallback_log": open_fallback_log}
+        self._files = self._file_logs()
+        self._agent = Agent(settings, **self._openers(), **self._parts)
         self.verifier = self._agent.verifier
         self.verify: Verify = self._agent.verify
         self._thread: LoopThread | None = None
@@ -97,8 +99,8 @@ class ThreadAgent:
 
     @property
     def follows_file(self) -> bool:
-        """Whether the log is a file of this host."""
-        return self._files is not None
+        """Whether a log is a file of this host."""
+        return bool(self._files)
 
     def start(self) -> None:
         """Start following, and wait up to ``start_timeout`` until everything is known, as ``Agent`` does.
@@ -194,8 +196,14 @@ class ThreadAgent:
             raise RuntimeError("the agent is not running; use it as a context: with ThreadAgent(settings)")
         return thread.run(coroutine, timeout + GRACE_SECONDS)
 
-    def _opener(self) -> Callable[[], EventLog] | None:
-        return self._open_event_log if self._files is None else self._files.open
+    def _file_logs(self) -> dict[str, FileLogs]:
+        """Those of the logs that are files, by what opens them."""
+        urls = {"open_event_log": self._settings.log, "open_fallback_log": self._settings.fallback_log}
+        found = {name: FileLogs.at(url) for name, url in urls.items() if url is not None and self._given[name] is None}
+        return {name: files for name, files in found.items() if files is not None}
+
+    def _openers(self) -> dict[str, Any]:
+        return self._given | {name: files.open for name, files in self._files.items()}
 
     def _next_thread(self) -> LoopThread:
         if self._has_run:
@@ -208,14 +216,19 @@ class ThreadAgent:
 
     def _succeed(self, *, read_on: bool) -> None:
         """Put an agent in the place of one whose loop is gone."""
-        self._files = self._files and FileLogs.at(self._settings.log)
-        successor = _Successor(self._agent, self._settings, open_event_log=self._opener(), **self._parts)
+        self._files = self._file_logs()
+        successor = _Successor(self._agent, self._settings, **self._openers(), **self._parts)
         if read_on:
             successor.read_on(self._agent)
         self._agent = successor
 
-    def _resting(self) -> AbstractAsyncContextManager[object]:
-        return _nothing() if self._files is None else self._files.let_go()
+    @asynccontextmanager
+    async def _resting(self) -> AsyncIterator[None]:
+        """No file is open meanwhile."""
+        async with AsyncExitStack() as stack:
+            for files in self._files.values():
+                await stack.enter_async_context(files.let_go())
+            yield
 
     # -- while the process forks
 
@@ -276,7 +289,7 @@ class _Successor(Agent):
 
     def read_on(self, earlier: Agent) -> None:
         """Follow the log from where the earlier one was, instead of from its start."""
-        self._follower._positions = dict(earlier._follower._positions)  # noqa: SLF001 - they belong to what is known
+        self._logs.first.begin_at(earlier._logs.first.place)  # noqa: SLF001 - it belongs to what is known
 
 
 class _Forks:
@@ -324,11 +337,6 @@ class _Forks:
     def _stop_all(self) -> None:
         for agent in list(self._agents):
             agent.stop()
-
-
-@asynccontextmanager
-async def _nothing() -> AsyncIterator[None]:
-    yield
 
 
 _FORKS: Final = _Forks()

@@ -221,6 +221,7 @@ async def test_a_log_that_fails_is_opened_again_with_growing_pauses(
     no_jitter: None,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
+    caplog.set_level(logging.DEBUG, "verifier_agent.follower")
     event_log.faults = [LogUnavailable("away")] * 7
     await event_log.say(*issuer.said, issuer.beat())
 
@@ -238,6 +239,7 @@ async def test_the_pauses_begin_anew_after_the_log_has_worked(
     no_jitter: None,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
+    caplog.set_level(logging.DEBUG, "verifier_agent.follower")
     event_log.faults = [LogUnavailable("away")] * 3
     await event_log.say(*issuer.said, issuer.beat())
 

@@ -40,7 +40,13 @@ class AgentMetrics(Collector):
         for code, count in status.refused.items():
             refused.add_metric([code], count)
         yield refused
-        yield CounterMetricFamily("tocsin_log_failures", "Failed attempts to read the log", value=status.log_failures)
+        yield CounterMetricFamily("tocsin_log_failures", "Failed attempts to read a log", value=status.log_failures)
+        failovers = "Times that the fallback log was begun with"
+        yield CounterMetricFamily("tocsin_log_failovers", failovers, value=status.log_failovers)
+        reading = GaugeMetricFamily("tocsin_log_read", "1 for the log that is relied on", labels=["log"])
+        for name in ("log", "fallback_log"):
+            reading.add_metric([name], status.log_read == name)
+        yield reading
         freshness = float("inf") if status.freshness is None else status.freshness
         yield GaugeMetricFamily("tocsin_freshness_seconds", "Age of what is known; +Inf if never complete", freshness)
         skew = status.clock_skew or 0.0

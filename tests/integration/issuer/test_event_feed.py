@@ -271,7 +271,7 @@ async def test_an_agent_whose_position_is_lost_reads_from_the_start(
 ) -> None:
     await issuer.revoke(jti="token")
     agent = agent_on(installation, issuer.url, agents)
-    agent._follower._positions = starts() | {Stream.REVOCATIONS: pack(7, 7)}
+    agent._logs.first._positions = starts() | {Stream.REVOCATIONS: pack(7, 7)}
     async with agent:
         assert knows_all([agent], 1)
 
