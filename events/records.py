@@ -38,6 +38,8 @@ class Revoke(Record, frozen=True, kw_only=True, omit_defaults=True):
         expires_at: seconds since the epoch, by issuer time; no token that it can hit lives longer.
         reason: why, for the audit trail.
         actor: who decided, for the audit trail.
+        replaces: ``seq`` of the revocation that a recovery says again by this one; 0 for none. Where that says the
+            same it is taken out of force, so that a lift of this one lifts both.
     """
 
     type: ClassVar[str] = NAMESPACE + "revoke"
@@ -47,6 +49,7 @@ class Revoke(Record, frozen=True, kw_only=True, omit_defaults=True):
     issued_before: float | None = None
     reason: str = ""
     actor: str = ""
+    replaces: int = 0
 
 
 class RevokeDigests(Record, frozen=True, kw_only=True, omit_defaults=True):
@@ -57,6 +60,7 @@ class RevokeDigests(Record, frozen=True, kw_only=True, omit_defaults=True):
         expires_at: seconds since the epoch, by issuer time.
         reason: why, for the audit trail.
         actor: who decided, for the audit trail.
+        replaces: as a ``Revoke``'s.
     """
 
     type: ClassVar[str] = NAMESPACE + "revoke-digests"
@@ -65,6 +69,7 @@ class RevokeDigests(Record, frozen=True, kw_only=True, omit_defaults=True):
     expires_at: float
     reason: str = ""
     actor: str = ""
+    replaces: int = 0
 
 
 class Lift(Record, frozen=True, kw_only=True, omit_defaults=True):
@@ -130,10 +135,14 @@ class KeySet(Record, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Baseline(Record, frozen=True, kw_only=True, omit_defaults=True):
-    """The first event of a stream's incarnation: nothing lies between it and what it follows.
+    """The first event of a stream's incarnation: nothing that holds lies between it and what it follows.
+
+    Events that were numbered in between are of a history that was lost or forked. Which revocations are live among
+    them a recovery says again above the baseline, so nobody needs them, and nothing there contradicts anything.
 
     Attributes:
-        follows: last ``seq`` of the incarnation before; 0 for the first incarnation.
+        follows: ``seq`` of the last event that holds; 0 for the first incarnation, and where everything that is live
+            is said again.
         follows_digest: digest of the event at that ``seq``, empty when there is none.
     """
 

@@ -2,7 +2,8 @@
 
 A ``seq`` is (incarnation, number) packed into one integer below 2**53, so that every JSON reader keeps it exact.
 Numbers start at 1 and have no holes within an incarnation; the first event of an incarnation is a baseline which
-names the last event of the one before.
+names what it follows. What lies between the two is abandoned: numbers of a history that does not hold any more, whose
+live revocations are said again above the baseline (docs/adr/0013-recovery.md).
 """
 
 import heapq
@@ -122,17 +123,24 @@ class Arrival(Enum):
     FORKED = auto()
 
 
+_NOWHERE: Final = (MAX_SEQ, 0)
+"""Between which numbers a stream contradicts itself when it does not."""
+
+
 class StreamSequence:
     """What has been applied of one stream of one issuer. No I/O, no clock.
 
     Attributes:
         highest: highest ``seq`` applied; 0 when nothing is.
-        fork: what contradicted what, in words, once a fork was seen; it stays until the object is built anew.
+        fork: what contradicted what, in words, once a fork was seen; it stays until a baseline has abandoned all that
+            is contradicted, or all of that has expired.
     """
 
     def __init__(self) -> None:
         self.highest = 0
         self.fork: str | None = None
+        self._forked = _NOWHERE
+        self._abandoned = Intervals()
         self._highest_time = 0.0
         self._floor = 0
         self._applied = Intervals([(0, 0)])  # nothing comes before the first event
@@ -141,11 +149,17 @@ class StreamSequence:
 
     def judge(self, seq: int, digest: str) -> Arrival:
         """What an event at ``seq`` is. Judging a fork is remembered; judging anything else changes nothing."""
+        if seq in self._abandoned:
+            return Arrival.KNOWN
         recalled = self._digests.get(seq)
         if recalled is not None and recalled != digest:
-            self.fork = f"two different events have sequence {format_seq(seq)}"
+            self._contradict(seq, f"two different events have sequence {format_seq(seq)}")
             return Arrival.FORKED
         return Arrival.KNOWN if seq < self._floor or seq in self._applied else Arrival.NEW
+
+    def is_abandoned(self, seq: int) -> bool:
+        """Whether a baseline has said that what stands at ``seq`` is of a history that does not hold."""
+        return seq in self._abandoned
 
     def record(self, seq: int, digest: str, time: float, follows: int | None = None, follows_digest: str = "") -> None:
         """Note that the event at ``seq`` has been applied; a second time changes nothing.
@@ -157,6 +171,10 @@ class StreamSequence:
             follows: for a baseline, the ``seq`` that it follows directly.
             follows_digest: for a baseline, the digest of the event at ``follows``.
         """
+        if seq in self._abandoned:
+            return
+        if follows is not None and follows + 1 < seq:
+            self._abandon(follows + 1, seq - 1)
         self._applied.add(seq if follows is None else follows + 1, seq)
         self._recall(seq, digest)
         if follows and follows_digest:
@@ -176,16 +194,19 @@ class StreamSequence:
             time: issuer time of that heartbeat.
         """
         recalled = self._digests.get(head.head)
+        name = format_seq(head.head)
         if recalled is not None and recalled != head.digest:
-            self.fork = f"the issuer's head {format_seq(head.head)} is another event than the one applied"
+            self._contradict(head.head, f"the issuer's head {name} is another event than the one applied")
         elif head.head < self.highest and time > self._highest_time + FORK_MARGIN:
-            self.fork = f"the issuer's head {format_seq(head.head)} lies below the applied {format_seq(self.highest)}"
+            self._contradict(None, f"the issuer's head {name} lies below the applied {format_seq(self.highest)}")
 
     def advance_floor(self, floor: int) -> None:
         """Take everything below ``floor`` as no longer live: it need not arrive, and has no effect if it does."""
         if floor > self._floor:
             self._floor = floor
             self._applied.add(0, floor - 1)
+            if floor > self._forked[1]:
+                self._agree()
 
     def contiguous(self) -> int:
         """Highest ``seq`` up to which nothing is missing; 0 when the start is missing."""
@@ -199,18 +220,38 @@ class StreamSequence:
             floor=self._floor,
             applied=list(self._applied),
             digests=sorted(self._digests.items()),
+            abandoned=list(self._abandoned),
         )
 
     def merge(self, state: "SequenceState") -> None:
         """Add what ``dump`` described to what is known here."""
         for start, end in state.applied:
             self._applied.add(start, end)
+        for start, end in state.abandoned:
+            self._abandon(start, end)
         for seq, digest in state.digests:
-            if self.judge(seq, digest) is not Arrival.FORKED:
+            if seq not in self._abandoned and self.judge(seq, digest) is not Arrival.FORKED:
                 self._recall(seq, digest)
         self._floor = max(self._floor, state.floor)
         if state.highest > self.highest:
             self.highest, self._highest_time = state.highest, state.highest_time
+
+    def _contradict(self, seq: int | None, words: str) -> None:
+        """Remember a fork: at ``seq``, or wherever heads that lie below what was applied have left our history."""
+        self.fork = words
+        low, high = self._forked
+        self._forked = low if seq is None else min(low, seq), max(high, seq or 0, self.highest)
+
+    def _agree(self) -> None:
+        self.fork, self._forked = None, _NOWHERE
+
+    def _abandon(self, start: int, end: int) -> None:
+        """Take these numbers as those of a history that does not hold: what stands there contradicts nothing."""
+        self._abandoned.add(start, end)
+        self._digests = {seq: digest for seq, digest in self._digests.items() if not start <= seq <= end}
+        self._recalled = sorted(self._digests)
+        if start <= self._forked[0] and self._forked[1] <= end:
+            self._agree()
 
     def _recall(self, seq: int, digest: str) -> None:
         if seq not in self._digests:
@@ -228,3 +269,4 @@ class SequenceState(msgspec.Struct, frozen=True, kw_only=True):
     floor: int
     applied: list[tuple[int, int]]
     digests: list[tuple[int, str]]
+    abandoned: list[tuple[int, int]] = []

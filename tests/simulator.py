@@ -183,12 +183,12 @@ class IssuerSimulator:
         assert isinstance(event.record, Revoke | RevokeDigests)
         return self.say(Stream.REVOCATIONS, Lift(target=event.seq, expires_at=event.record.expires_at))
 
-    def open_incarnation(self) -> list[SignedEvent]:
-        """Go on in the next incarnation, as after a recovery."""
+    def open_incarnation(self, follows: Mapping[Stream, SignedEvent] = MappingProxyType({})) -> list[SignedEvent]:
+        """Go on in the next incarnation, as after a recovery: after what is named, or else after everything."""
         baselines = []
         for stream in SEQUENCED:
-            head = self._head(stream)
-            self._next[stream] = pack(unpack(head.seq)[0] + 1, 1)
+            head = follows.get(stream) or self._head(stream)
+            self._next[stream] = pack(unpack(self._next[stream])[0] + 1, 1)
             baselines.append(self.say(stream, Baseline(follows=head.seq, follows_digest=head.digest)))
         self._next[Stream.HEARTBEATS] = pack(unpack(self._next[Stream.HEARTBEATS])[0] + 1, 1)
         return baselines

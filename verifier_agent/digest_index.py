@@ -57,6 +57,10 @@ class DigestIndex:
     def __iter__(self) -> Iterator[tuple[int, "array[int]"]]:
         return iter(self._batches.items())
 
+    def batch(self, seq: int) -> "array[int] | None":
+        """The batch of event ``seq``, if it is in force."""
+        return self._batches.get(seq)
+
     def add(self, seq: int, digests: "array[int]", *, most_unsettled: int = MAX_UNSETTLED) -> None:
         """Put the batch of event ``seq`` in force.
 

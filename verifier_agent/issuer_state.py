@@ -174,6 +174,8 @@ class IssuerState:
             self.revocations.lift(record)
         else:
             return  # a baseline, or a type that need not be understood
+        if isinstance(record, Revoke | RevokeDigests) and record.replaces:
+            self.revocations.replace(record)  # after it is in force itself
         self.epoch += 1
 
     def _beat(self, seq: int, heartbeat: Heartbeat, received: float) -> Outcome:
@@ -195,9 +197,12 @@ class IssuerState:
 
 
 def _followed(event: VerifiedEvent, sequence: StreamSequence) -> tuple[int | None, str]:
-    """For a baseline what it follows, and the digest of that; it must come before, and be what was applied."""
+    """For a baseline what it follows, and the digest of that; it must come before, and be what was applied.
+
+    What was applied above it is abandoned: it stays in force, and contradicts nothing any more.
+    """
     record = event.record
-    if not isinstance(record, Baseline):
+    if not isinstance(record, Baseline) or sequence.is_abandoned(event.seq):
         return None, ""
     if not 0 <= record.follows < event.seq:
         raise EventRefused(RefusalCode.BAD_RECORD, "a baseline follows what comes before it")

@@ -61,6 +61,22 @@ class RevocationIndex:
         self._remove(record.target)
         heapq.heappush(self._expiries, (record.expires_at, record.target))
 
+    def replace(self, record: Revoke | RevokeDigests) -> None:
+        """Take out of force what the record has said again, unless something else has that ``seq`` here."""
+        if self._says_otherwise(record):
+            return
+        self.lift(Lift(target=record.replaces, expires_at=record.expires_at))
+
+    def _says_otherwise(self, record: Revoke | RevokeDigests) -> bool:
+        batch = self._digests.batch(record.replaces)
+        if batch is not None:
+            return not isinstance(record, RevokeDigests) or repack_digests(batch) != record.digests
+        held = next(filter(None, (index.get(record.replaces) for index in self._selectors.values())), None)
+        if held is None:
+            return False
+        same = isinstance(record, Revoke) and held.record.selector == record.selector
+        return not same or held.record.issued_before != getattr(record, "issued_before", None)
+
     def forget(self, issuer_time: float) -> bool:
         """Drop what no token can be hit by any more; whether there was any.
 

@@ -64,6 +64,11 @@ class SelectorIndex:
     def __iter__(self) -> Iterator[SelectorRevocation]:
         return (revocation for revocation, _ in self._revocations.values())
 
+    def get(self, seq: int) -> SelectorRevocation | None:
+        """The one in force of this ``seq``."""
+        revocation, _ = self._revocations.get(seq, (None, None))
+        return revocation
+
     def copy(self) -> dict[int, tuple[SelectorRevocation, str | None]]:
         """What is in force now, by ``seq``, and the claim by which each is found."""
         return self._revocations.copy()

@@ -75,6 +75,11 @@ class Outbox:
         await connection.execute(insert(outbox).values(_row(event)))
         return event
 
+    async def keep(self, connection: AsyncConnection, events: Sequence[SignedEvent]) -> None:
+        """Keep events that were decided, numbered and signed before, unchanged; the counters stay where they are."""
+        if events:
+            await connection.execute(insert(outbox), [_row(event) for event in events])
+
     async def heartbeat(self, connection: AsyncConnection) -> tuple[int, Heartbeat]:
         """A heartbeat with its number; the counter row's lock orders heartbeats as their heads were read."""
         row = await self._count(connection, Stream.HEARTBEATS)
@@ -188,7 +193,8 @@ def _row(event: SignedEvent) -> dict[str, Any]:
         "txn": event.txn,
         "time": event.time,
         "expires_at": getattr(event.record, "expires_at", None),
-        "target": getattr(event.record, "target", None),
+        # What is said again in another's place ends that one, as a lift would.
+        "target": getattr(event.record, "target", None) or getattr(event.record, "replaces", None) or None,
         "actor": getattr(event.record, "actor", ""),
         "reason": getattr(event.record, "reason", ""),
         "detail": detail,

@@ -1,21 +1,28 @@
 """Reading the log back: what is live and missing there is published again, unchanged.
 
 A log that was made anew, or that lost its tail, is brought level with the store. A log that knows more than the store,
-or something else, is left alone: then it is the store that has gone back in time.
+or something else, is left alone: then it is the store that has gone back in time, and ``tocsin recover`` the remedy.
+What a recovery has abandoned is not looked at any more.
 """
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Final
 
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from events import EventOpener, EventRefused, LogUnavailable, Stream, format_seq
-from events.log import EventLog
+from events import EventOpener, EventRefused, Heartbeat, LogUnavailable, Stream, format_seq, unpack
+from events.log import Entry, EventLog
+from events.sequence import Intervals
+from events.streams import SEQUENCED
 from issuer.errors import IssuerError
+from issuer.outbox.incarnations import abandoned_by, follows_of
 from issuer.outbox.outbox import Outbox, StoredEvent, published_mark
 from issuer.store.database import Database
+from issuer.store.schema import outbox
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +31,31 @@ READ_BACK_SECONDS: Final = 2.0
 
 
 class LogAheadOfStore(IssuerError):
-    """The log holds events that the store does not know: the store has gone back in time."""
+    """The log holds events that the store does not know: the store has gone back in time.
+
+    Attributes:
+        incarnation: that the store is in; a recovery opens a higher one.
+    """
+
+    def __init__(self, message: str, head: int) -> None:
+        super().__init__(message)
+        self.incarnation = unpack(head)[0]
+
+
+async def entries_of(event_log: EventLog, stream: Stream) -> AsyncIterator[Entry]:
+    """Every entry of a stream, up to where it ends now.
+
+    Raises:
+        LogError: it cannot be read to its end.
+    """
+    position, end = None, await event_log.head(stream)
+    while end is not None and (position is None or position < end):
+        entries = await event_log.read({stream: position}, wait=READ_BACK_SECONDS)
+        for entry in entries:
+            position = entry.position
+            yield entry
+        if not entries:
+            raise LogUnavailable(f"the log of {stream} ends at {end} but cannot be read beyond {position}")
 
 
 class ReadBack:
@@ -46,14 +77,18 @@ class ReadBack:
         async with self._database.read() as connection:
             head = (await self._outbox.heads(connection)).heads[stream]
             mark = await published_mark(connection, stream)
+            abandoned = abandoned_by(await follows_of(connection, stream))
             kept = await self._all_after(connection, stream, min(head.floor, *logged, head.head) - 1)
-        for seq, digest in logged.items():
+        for seq, digests in logged.items():
+            if seq in abandoned:
+                continue
             if seq > head.head:
                 end = format_seq(head.head)
-                raise LogAheadOfStore(f"the log has {stream} {format_seq(seq)}; the store ends at {end}")
-            if seq in kept and kept[seq].digest != digest:
-                raise LogAheadOfStore(f"log and store have different events as {stream} {format_seq(seq)}")
-        missing = [event for seq, event in kept.items() if head.floor <= seq <= mark and seq not in logged]
+                raise LogAheadOfStore(f"the log has {stream} {format_seq(seq)}; the store ends at {end}", head.head)
+            if seq in kept and digests != {kept[seq].digest}:
+                raise LogAheadOfStore(f"log and store have different events as {stream} {format_seq(seq)}", head.head)
+        live = _live(kept, head.floor, mark, abandoned)
+        missing = [event for event in live if event.seq not in logged]
         for start in range(0, len(missing), BATCH):
             await self._log.append(stream, [event.text for event in missing[start : start + BATCH]])
         if missing:
@@ -62,20 +97,14 @@ class ReadBack:
             mark += 1
         return mark
 
-    async def _logged(self, stream: Stream) -> dict[int, str]:
-        """Digest by ``seq`` of all events of ours in the log."""
-        found: dict[int, str] = {}
-        position, end = None, await self._log.head(stream)
-        while end is not None and (position is None or position < end):
-            entries = await self._log.read({stream: position}, wait=READ_BACK_SECONDS)
-            for entry in entries:
-                position = entry.position
-                with suppress(EventRefused):  # not ours: agents refuse it too
-                    event = self._opener.open(entry.data, stream)
-                    found.setdefault(event.seq, event.digest)
-                await asyncio.sleep(0)  # opening one takes long enough for others to have their turn
-            if not entries:
-                raise LogUnavailable(f"the log of {stream} ends at {end} but cannot be read beyond {position}")
+    async def _logged(self, stream: Stream) -> dict[int, set[str]]:
+        """Digests by ``seq`` of all events of ours in the log; where there are two, it contradicts itself."""
+        found: dict[int, set[str]] = {}
+        async for entry in entries_of(self._log, stream):
+            with suppress(EventRefused):  # not ours: agents refuse it too
+                event = self._opener.open(entry.data, stream)
+                found.setdefault(event.seq, set()).add(event.digest)
+            await asyncio.sleep(0)  # opening one takes long enough for others to have their turn
         return found
 
     async def _all_after(self, connection: AsyncConnection, stream: Stream, seq: int) -> dict[int, StoredEvent]:
@@ -86,7 +115,11 @@ class ReadBack:
         return kept
 
     async def resume_heartbeats(self) -> None:
-        """Count on from the newest heartbeat in the log: a restored store would repeat numbers that agents refuse."""
+        """Count on from the newest heartbeat in the log: a restored store would repeat numbers that agents refuse.
+
+        Raises:
+            LogAheadOfStore: it speaks of an event that the store does not have; the log may have lost that one too.
+        """
         end = await self._log.head(Stream.HEARTBEATS)
         if end is None:
             return
@@ -95,3 +128,23 @@ class ReadBack:
             with suppress(EventRefused):
                 event = self._opener.open(entry.data, Stream.HEARTBEATS)
                 await self._outbox.skip_heartbeats(event.seq)
+                if isinstance(event.record, Heartbeat):
+                    await self._compare_heads(event.record)
+
+    async def _compare_heads(self, told: Heartbeat) -> None:
+        async with self._database.read() as connection:
+            heads = (await self._outbox.heads(connection)).heads
+            for stream in SEQUENCED:
+                before, head = told.heads.get(stream), heads[stream].head
+                if before is None or before.head in abandoned_by(await follows_of(connection, stream)):
+                    continue
+                query = select(outbox.c.digest).where(outbox.c.stream == stream, outbox.c.seq == before.head)
+                found = (await connection.execute(query)).scalar_one_or_none()
+                if found not in (None, before.digest) or before.head > head:
+                    name = f"{stream} {format_seq(before.head)}"
+                    raise LogAheadOfStore(f"a heartbeat in the log tells of another {name} than the store has", head)
+
+
+def _live(kept: dict[int, StoredEvent], floor: int, mark: int, abandoned: Intervals) -> list[StoredEvent]:
+    """What must be in the log: live, published before, and of the history that holds."""
+    return [event for seq, event in kept.items() if floor <= seq <= mark and seq not in abandoned]

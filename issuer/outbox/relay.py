@@ -2,7 +2,8 @@
 
 One relay works at a time, by a fenced lease. Its mark moves only after the log's acknowledgement. Each time it takes
 over, and each time the log has been away, it reads the log back: what is live and missing there it publishes again,
-unchanged; a log that knows more than the store, or something else, makes it stop and say so.
+unchanged; a log that knows more than the store, or something else, makes it stop and say so, until a recovery has
+opened another incarnation (docs/adr/0013-recovery.md).
 """
 
 import asyncio
@@ -12,9 +13,9 @@ from contextlib import suppress
 from enum import StrEnum
 from typing import Final, Protocol
 
-from sqlalchemy import exists, update
+from sqlalchemy import ColumnElement, exists, func, select, update
 
-from events import EventOpener, EventSigner, LogError, SignedEvent, Stream
+from events import EventOpener, EventSigner, LogError, SignedEvent, Stream, unpack
 from events.log import EventLog
 from events.streams import SEQUENCED
 from issuer.errors import IssuerError, StoreUnavailable
@@ -38,6 +39,7 @@ FLOOR_EVERY: Final = 30
 ENDS_EVERY: Final = 5
 """Heartbeats between two looks at whether the log still is what it was."""
 BATCH: Final = 500
+REMEDY: Final = "run: tocsin recover"
 
 
 class RelayState(StrEnum):
@@ -68,7 +70,7 @@ class Relay:
 
     Attributes:
         state: what it is doing.
-        halted: why it has stopped for good, in words, or ``None``.
+        halted: why it has stopped until somebody recovers the store, in words, or ``None``.
     """
 
     def __init__(
@@ -96,6 +98,7 @@ class Relay:
         """
         self.state = RelayState.WAITING
         self.halted: str | None = None
+        self._halted_in = 0  # incarnation
         self._database = database
         self._outbox = outbox
         self._log = event_log
@@ -125,23 +128,20 @@ class Relay:
         self._decided.set()
 
     async def run(self) -> None:
-        """Publish whenever the lease is ours, until cancelled or halted."""
+        """Publish whenever the lease is ours, until cancelled; nothing while halted."""
         try:
-            while self.halted is None:
+            while True:
                 try:
-                    fence = await self._lease.acquire()
-                    if fence is not None:
-                        self._fence = fence
-                        await self._lead()
+                    if self.halted is None or await self._is_recovered():
+                        await self._lead_if_ours()
                 except* LogAheadOfStore as group:
-                    self._halt(group)
+                    await self._halt(group)
                 except* (LeaseLost, StoreUnavailable) as group:
                     log.warning("relay_interrupted", extra={"error": str(group.exceptions[0])})
                 self.state = RelayState.WAITING if self.halted is None else RelayState.HALTED
                 await asyncio.sleep(BEAT_SECONDS)
         finally:
-            with suppress(StoreUnavailable):  # then it runs out by itself
-                await self._lease.release()
+            await self._release()
 
     async def published(self, stream: Stream) -> int:
         """Highest ``seq`` of ``stream`` that the log has acknowledged, whoever published it.
@@ -152,6 +152,12 @@ class Relay:
         async with self._database.read() as connection:
             return await published_mark(connection, stream)
 
+    async def _lead_if_ours(self) -> None:
+        fence = await self._lease.acquire()
+        if fence is not None:
+            self._fence = fence
+            await self._lead()
+
     async def _lead(self) -> None:
         log.info("relay_leading", extra={"fence": self._fence})
         async with asyncio.TaskGroup() as tasks:
@@ -159,12 +165,30 @@ class Relay:
             tasks.create_task(self._beat(), name="heartbeats")
             tasks.create_task(self._publish(), name="publishing")
 
-    def _halt(self, group: BaseExceptionGroup[LogAheadOfStore]) -> None:
+    async def _halt(self, group: BaseExceptionGroup[LogAheadOfStore]) -> None:
         error: BaseException = group
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
-        self.halted = str(error)
-        log.critical("relay_halted", extra={"error": self.halted})
+        if isinstance(error, LogAheadOfStore):
+            self._halted_in = error.incarnation
+        self.halted = f"{error}; {REMEDY}"
+        log.critical("relay_halted", extra={"error": str(error), "remedy": REMEDY})
+        await self._release()  # whoever recovers needs it
+
+    async def _is_recovered(self) -> bool:
+        """Whether a recovery has opened another incarnation since this relay halted; then it goes on."""
+        query = select(func.max(streams.c.head)).where(streams.c.stream.in_([stream.value for stream in SEQUENCED]))
+        async with self._database.read() as connection:
+            head = (await connection.execute(query)).scalar_one()
+        if unpack(head)[0] <= self._halted_in:
+            return False
+        self.halted = None
+        log.warning("relay_goes_on", extra={"incarnation": unpack(head)[0]})
+        return True
+
+    async def _release(self) -> None:
+        with suppress(StoreUnavailable):  # then it runs out by itself
+            await self._lease.release()
 
     async def _renew(self) -> None:
         """Keep the lease, by a task of its own: a log that hangs must not cost it."""
@@ -223,9 +247,9 @@ class Relay:
             try:
                 if self._in_doubt:
                     self._in_doubt, self._look = False, True
+                    await self._read_back.resume_heartbeats()  # first: it may tell that the store has gone back
                     for stream in SEQUENCED:
-                        await self._move_mark(stream, await self._read_back.level(stream))
-                    await self._read_back.resume_heartbeats()
+                        await self._take_up(stream, await self._read_back.level(stream))
                     self.state = RelayState.PUBLISHING
                 look, self._look = self._look or now >= looked + LOOK_SECONDS, False
                 # One batch of each stream in turn: none may keep the others waiting.
@@ -254,6 +278,8 @@ class Relay:
         events: Sequence[StoredEvent] = self._offers.take(stream, self._marks[stream])
         if not events and (look or self._offers.gap(stream)):
             async with self._database.read() as connection:
+                if await published_mark(connection, stream) != self._marks[stream]:
+                    raise LeaseLost(f"the mark of {stream} is not where this relay has left it")
                 events = await self._outbox.after(connection, stream, self._marks[stream], limit=BATCH)
         if not events:
             return False
@@ -261,20 +287,28 @@ class Relay:
         await self._move_mark(stream, events[-1].seq)
         return True
 
+    async def _take_up(self, stream: Stream, seq: int) -> None:
+        """Begin at ``seq``, which the log has been found to hold."""
+        await self._note(stream, seq, streams.c.published <= seq)
+
     async def _move_mark(self, stream: Stream, seq: int) -> None:
-        """Note what the log has acknowledged, unless the lease has gone to another.
+        """Note what the log has acknowledged. A mark that has moved by itself is that of a store that has gone back."""
+        await self._note(stream, seq, streams.c.published == self._marks[stream])
+
+    async def _note(self, stream: Stream, seq: int, condition: ColumnElement[bool]) -> None:
+        """Move the mark, unless the lease has gone to another.
 
         Raises:
-            LeaseLost: it has.
+            LeaseLost: it has, or the mark is not where it should be.
         """
         ours = exists().where(leases.c.name == RELAY, leases.c.fence == self._fence)
         async with self._database.write() as connection:
             moved = await connection.execute(
                 update(streams)
-                .where(streams.c.stream == stream, streams.c.published <= seq, ours)
+                .where(streams.c.stream == stream, condition, ours)
                 .values(published=seq)
                 .returning(streams.c.head)
             )
             if moved.scalar_one_or_none() is None:
-                raise LeaseLost("the lease has gone to another process")
+                raise LeaseLost("the lease has gone to another process, or the store has gone back")
         self._marks[stream] = seq

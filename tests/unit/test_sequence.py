@@ -219,6 +219,107 @@ def test_the_digests_of_the_newest_events_are_recalled_in_any_order_of_arrival(b
     assert sequence.judge(10, "another") is Arrival.KNOWN
 
 
+# -- abandoned history
+
+
+def recovered(sequence: StreamSequence, follows: int, incarnation: int = 2) -> int:
+    """Hear the baseline of a recovery; its ``seq``."""
+    baseline = pack(incarnation, 1)
+    sequence.record(baseline, digest_of(baseline), NOON + 60, follows=follows, follows_digest=digest_of(follows))
+    return baseline
+
+
+FIRST = pack(1, 1)
+
+
+def test_what_a_baseline_abandons_need_not_arrive_and_has_no_effect_if_it_does() -> None:
+    sequence = sequence_of([FIRST, FIRST + 1])
+    baseline = recovered(sequence, FIRST + 1)
+
+    assert sequence.holes(head_at(baseline, floor=FIRST)) == []
+    assert sequence.judge(FIRST + 2, digest_of(FIRST + 2)) is Arrival.KNOWN
+    assert sequence.is_abandoned(FIRST + 2)
+    assert not sequence.is_abandoned(FIRST + 1)
+    assert not sequence.is_abandoned(baseline)
+
+
+def test_a_fork_above_what_a_baseline_follows_ends_with_it() -> None:
+    sequence = sequence_of(range(FIRST, FIRST + 4))
+    sequence.judge(FIRST + 2, "another")
+    assert sequence.fork is not None
+
+    recovered(sequence, FIRST + 1)
+
+    assert sequence.fork is None
+    assert sequence.judge(FIRST + 2, "another") is Arrival.KNOWN
+    assert sequence.fork is None
+
+
+def test_a_fork_below_what_a_baseline_follows_stays_until_one_follows_less() -> None:
+    sequence = sequence_of(range(FIRST, FIRST + 4))
+    sequence.judge(FIRST + 1, "another")
+
+    recovered(sequence, FIRST + 3)
+    assert sequence.fork is not None
+
+    baseline = recovered(sequence, 0, incarnation=3)
+    assert sequence.fork is None
+    assert sequence.holes(head_at(baseline)) == []
+
+
+def test_a_head_that_lay_below_what_was_applied_is_forgiven_by_any_baseline() -> None:
+    sequence = sequence_of(range(FIRST, FIRST + 4))
+    sequence.check_head(head_at(FIRST), NOON + 1000)
+    assert sequence.fork is not None
+
+    recovered(sequence, FIRST + 3)
+
+    assert sequence.fork is None
+
+
+def test_an_older_baseline_heard_again_forgives_nothing_that_came_after_it() -> None:
+    sequence = sequence_of([FIRST])
+    baseline = recovered(sequence, FIRST)
+    sequence.record(baseline + 1, digest_of(baseline + 1), NOON)
+    sequence.check_head(head_at(baseline), NOON + 1000)
+    assert sequence.fork is not None
+
+    recovered(sequence, FIRST)
+
+    assert sequence.fork is not None
+
+
+def test_a_baseline_that_was_abandoned_itself_joins_nothing() -> None:
+    sequence = sequence_of([FIRST, FIRST + 1])
+    recovered(sequence, FIRST + 3, incarnation=3)
+    recovered(sequence, FIRST, incarnation=2)
+
+    assert sequence.holes(head_at(pack(3, 1), floor=FIRST)) == [(FIRST + 2, FIRST + 3)]
+
+
+def test_a_fork_ends_when_all_that_it_may_hide_has_expired() -> None:
+    sequence = sequence_of(range(1, 6))
+    sequence.judge(2, "another")
+
+    sequence.advance_floor(5)
+    assert sequence.fork is not None  # what stood at 5 may have been exchanged too
+    sequence.advance_floor(6)
+    assert sequence.fork is None
+
+
+def test_merging_takes_over_what_is_abandoned() -> None:
+    one, other = sequence_of(range(FIRST, FIRST + 4)), sequence_of([FIRST])
+    one.judge(FIRST + 2, "another")
+    recovered(other, FIRST)
+    other.merge(sequence_of(range(FIRST, FIRST + 4)).dump())
+    assert other.judge(FIRST + 2, "another") is Arrival.KNOWN
+
+    one.merge(other.dump())
+
+    assert one.fork is None
+    assert one.judge(FIRST + 2, "another") is Arrival.KNOWN
+
+
 # -- dump and merge
 
 
