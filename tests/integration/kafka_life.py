@@ -43,9 +43,9 @@ class KafkaLife:
         self.issuer.trust.save(self._trust)
 
     @classmethod
-    async def begin(cls, address: str, folder: Path) -> Self:
+    async def begin(cls, address: str, folder: Path, replication: int = 1) -> Self:
         """New topics on a broker, with all that an issuer says at first."""
-        life = cls(f"kafka://{address}?prefix=test-{uuid4().hex[:12]}.", folder)
+        life = cls(f"kafka://{address}?prefix=test-{uuid4().hex[:12]}.&replication={replication}", folder)
         await life.create_topics()
         await life.say(*life.issuer.said)
         await life.beat()
@@ -114,6 +114,26 @@ class KafkaLife:
             await admin.delete_records({partition: RecordsToDelete(before_offset=-1)})
         finally:
             await admin.close()
+
+    async def leader_of(self, stream: Stream) -> int:
+        """Number of the node that leads the topic."""
+        leader: int = (await self._partition(stream))["leader"]
+        return leader
+
+    async def all_replicas_in_sync(self, stream: Stream, replicas: int) -> None:
+        """Wait until so many nodes have all of the topic, and one of them leads it."""
+        async with asyncio.timeout(SOON):
+            while len((await self._partition(stream))["isr"]) < replicas:  # noqa: ASYNC110 - Kafka tells nobody
+                await asyncio.sleep(0.2)
+
+    async def _partition(self, stream: Stream) -> dict[str, Any]:
+        admin = await self._admin()
+        try:
+            [topic] = await admin.describe_topics([self._settings.topic(stream)])
+        finally:
+            await admin.close()
+        partition: dict[str, Any] = topic["partitions"][0]
+        return partition
 
     async def close(self) -> None:
         """Hang up."""
