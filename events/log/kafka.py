@@ -23,6 +23,8 @@ from events.streams import Stream
 
 STOP_SECONDS: Final = 5.0
 """Longest wait for a client to stop: more than the time after which a producer drops what nobody acknowledges."""
+FETCH_WAIT_MS: Final = 2500
+"""How long a broker keeps a fetch that it has nothing for. There is a heartbeat each second."""
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +33,8 @@ class KafkaLog:
     """A producer and a consumer, each made when first needed and thrown away when it fails.
 
     aiokafka does not go back to its bootstrap addresses once connected, so a new client is the way to find brokers
-    that have moved.
+    that have moved. A broker answers one request of a connection after the other, and a fetch waits for what comes
+    next: so a consumer only ever reads on, and what else is asked meanwhile goes through another one.
     """
 
     def __init__(self, settings: KafkaSettings, retention: Retention) -> None:
@@ -39,6 +42,7 @@ class KafkaLog:
         self._retention = retention
         self._producer: AIOKafkaProducer | None = None
         self._consumer: AIOKafkaConsumer | None = None
+        self._asker: AIOKafkaConsumer | None = None
         self._read_to: dict[TopicPartition, int | None] = {}
         # Calls at once would each make a client otherwise, and all but one would leak.
         self._starting = {AIOKafkaProducer: asyncio.Lock(), AIOKafkaConsumer: asyncio.Lock()}
@@ -74,8 +78,10 @@ class KafkaLog:
             return await self._read(after, wait, limit)
 
     async def _read(self, after: Mapping[Stream, int | None], wait: float, limit: int) -> list[Entry]:
-        consumer = await self._consuming()
         wanted = {TopicPartition(self._settings.topic(stream), 0): position for stream, position in after.items()}
+        if self._read_to not in ({}, wanted):
+            await self._drop_consumer()
+        consumer = await self._consuming()
         try:
             async with asyncio.timeout(wait + CALL_SECONDS):
                 await self._seek(consumer, wanted)
@@ -100,7 +106,7 @@ class KafkaLog:
 
     async def head(self, stream: Stream) -> int | None:
         """See ``EventLog.head``."""
-        consumer = await self._consuming()
+        consumer = await self._asking()
         partition = TopicPartition(self._settings.topic(stream), 0)
         try:
             async with asyncio.timeout(CALL_SECONDS):
@@ -108,6 +114,7 @@ class KafkaLog:
                 end = (await consumer.end_offsets([partition]))[partition]
         except (KafkaError, TimeoutError, OSError) as error:
             await self._drop_consumer()
+            await self._drop_asker()
             raise LogUnavailable(f"Kafka did not answer: {_words(error)}") from error
         return end - 1 if end > start else None
 
@@ -122,6 +129,7 @@ class KafkaLog:
             await self._drop_producer(self._producer)
         async with self._starting[AIOKafkaConsumer]:
             await self._drop_consumer()
+            await self._drop_asker()
 
     async def _producing(self) -> AIOKafkaProducer:
         async with self._connecting(AIOKafkaProducer):
@@ -143,7 +151,17 @@ class KafkaLog:
 
     async def _consuming(self) -> AIOKafkaConsumer:
         async with self._connecting(AIOKafkaConsumer):
-            return self._consumer or await self._new_consumer()
+            self._consumer = self._consumer or await self._new_consumer()
+            return self._consumer
+
+    async def _asking(self) -> AIOKafkaConsumer:
+        """The consumer until it reads something, and then another one."""
+        async with self._connecting(AIOKafkaConsumer):
+            if self._read_to:
+                self._asker = self._asker or await self._new_consumer()
+                return self._asker
+            self._consumer = self._consumer or await self._new_consumer()
+            return self._consumer
 
     async def _new_consumer(self) -> AIOKafkaConsumer:
         consumer = AIOKafkaConsumer(
@@ -151,13 +169,12 @@ class KafkaLog:
             group_id=None,
             enable_auto_commit=False,
             auto_offset_reset="none",  # a lost position is for the reader to decide about
-            fetch_max_wait_ms=250,
+            fetch_max_wait_ms=FETCH_WAIT_MS,
+            retry_backoff_ms=20,  # it asks where a topic is, and goes to sleep for so long, twice before it can read
             request_timeout_ms=int(CALL_SECONDS * 1000),
             max_partition_fetch_bytes=4 * MAX_MESSAGE_BYTES,
         )
         await _started(consumer)
-        self._consumer = consumer
-        self._read_to = {}
         return consumer
 
     @asynccontextmanager
@@ -171,7 +188,7 @@ class KafkaLog:
             raise LogUnavailable(f"no Kafka broker answers at {','.join(self._settings.servers)}") from error
 
     async def _seek(self, consumer: AIOKafkaConsumer, wanted: Mapping[TopicPartition, int | None]) -> None:
-        """Bring the consumer to where the reader is; nothing to do while it reads on."""
+        """Bring a new consumer to where the reader is; nothing to do while it reads on."""
         if wanted == self._read_to:
             return
         starts = await consumer.beginning_offsets(list(wanted))
@@ -199,8 +216,14 @@ class KafkaLog:
 
     async def _drop_consumer(self) -> None:
         consumer, self._consumer = self._consumer, None
+        self._read_to = {}
         if consumer is not None:
             await _stopped(consumer)
+
+    async def _drop_asker(self) -> None:
+        asker, self._asker = self._asker, None
+        if asker is not None:
+            await _stopped(asker)
 
     def _check_open(self) -> None:
         if self._closed:
