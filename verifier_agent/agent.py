@@ -213,6 +213,7 @@ class Agent:
             log_read="log" if self._logs.fault is None else "fallback_log",
             log_fault=self._logs.fault and str(self._logs.fault),
             log_failovers=self._logs.failovers,
+            log_errors=self._logs.errors,
             started_from=self._stores.started_from,
             stores=self._stores.report(),
             redis=self._stores.redis_report(),

@@ -24,6 +24,10 @@ from verifier_agent.verifier import Verifier
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS: Final = 0.25
+TRIAL_SECONDS: Final = 600.0
+"""How often it is tried whether the second log could be read, so that this is known before it must be."""
+FIRST_TRIAL_SECONDS: Final = 30.0
+"""Within which the first trial is; not at once, as many agents may start at the same time."""
 LATE_SECONDS: Final = 2.0
 """Looks further apart than this say that this process stood still, and nothing of the log."""
 SILENT_SECONDS: Final = 3.0
@@ -103,11 +107,11 @@ class FailoverRule:
             self._missing, self._missing_since = missing, now
         elif now - max(self._missing_since, self._begun_at) > MISSING_SECONDS:
             return Fault.INCOMPLETE
-        if first.failing and first.alive_at is None:  # nothing has been heard of it yet: no reason to wait
+        if first.error and first.alive_at is None:  # nothing has been heard of it yet: no reason to wait
             return Fault.UNREADABLE
         heard = self._begun_at if first.alive_at is None else max(first.alive_at, self._begun_at)
         if now - heard > self._patience:
-            return Fault.UNREADABLE if first.failing else Fault.SILENT
+            return Fault.UNREADABLE if first.error else Fault.SILENT
         return None
 
 
@@ -139,7 +143,7 @@ class Failover:
             heard: see there.
         """
         self.first = LogFollower(verifier, open_first, clock, applied, heard)
-        self.second = None if open_second is None else LogFollower(verifier, open_second, clock, applied, heard)
+        self.second = open_second and LogFollower(verifier, open_second, clock, applied, heard, "fallback_log")
         self._verifier = verifier
         self._clock = clock
         self._rule = FailoverRule(SILENT_SECONDS * random.uniform(1.0, SPREAD))  # noqa: S311 - jitter, not a secret
@@ -154,6 +158,12 @@ class Failover:
     def failovers(self) -> int:
         """How often the second was begun with."""
         return self._rule.failovers
+
+    @property
+    def errors(self) -> dict[str, str]:
+        """Why a log could not be read when it was last tried, by the name of its setting."""
+        both = (self.first, self.second)
+        return {log.name: log.health.error for log in both if log is not None and log.health.error is not None}
 
     @property
     def failures(self) -> int:
@@ -176,6 +186,7 @@ class Failover:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.first.run(), name="tocsin-log")
             tasks.create_task(self._watch(self.second), name="tocsin-failover")
+            tasks.create_task(self._try_out(self.second), name="tocsin-trial")
 
     async def _watch(self, second: LogFollower) -> None:
         while True:
@@ -186,6 +197,13 @@ class Failover:
             async with _running(second.run()):
                 await self._look_while(lambda: self.fault is not None)
             log.info("event_log_returned")
+
+    async def _try_out(self, second: LogFollower) -> None:
+        await asyncio.sleep(FIRST_TRIAL_SECONDS * random.random())  # noqa: S311 - jitter, not a secret
+        while True:
+            if self.fault is None:
+                await second.try_out()
+            await asyncio.sleep(TRIAL_SECONDS * random.uniform(0.8, 1.2))  # noqa: S311 - jitter, not a secret
 
     async def _look_while(self, holds: Callable[[], bool]) -> None:
         while holds():

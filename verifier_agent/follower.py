@@ -26,12 +26,14 @@ SLICE_SECONDS: Final = 0.002
 """Longest stretch of applying events before others get their turn on the event loop."""
 FIRST_BACKOFF: Final = 0.1
 LAST_BACKOFF: Final = 2.0
+TRIAL_SECONDS: Final = 20.0
 
 
 class LogFollower:
     """Reads on from where it is, for ever. One task runs it and owns it.
 
     Attributes:
+        name: of the setting that names the log.
         health: how the log is.
         failures: how often it could not be read.
         barrier: time of the first heartbeat that the log gave, seconds since the epoch; when its heads are covered, all
@@ -45,6 +47,7 @@ class LogFollower:
         clock: Clock,
         applied: Callable[[], None],
         heard: Callable[[Stream, bytes], None] | None = None,
+        name: str = "log",
     ) -> None:
         """Set up.
 
@@ -54,7 +57,9 @@ class LogFollower:
             clock: for the time of reception.
             applied: called after each batch of entries.
             heard: called with each event that took effect.
+            name: of the setting that names the log, for what is written about it.
         """
+        self.name = name
         self.health = LogHealth()
         self.failures = 0
         self.barrier: float | None = None
@@ -88,26 +93,50 @@ class LogFollower:
             try:
                 await self._follow_one()
             except LogError as error:
-                self._say_unreadable(error)
+                self._note_error(error)
                 await self._back_off()
             except asyncio.CancelledError:
                 task = asyncio.current_task()
                 if task is None or task.cancelling():
                     raise
-                log.exception("event_log_failed", extra={"retry_seconds": self._backoff})
+                log.exception("event_log_failed", extra={"log": self.name, "retry_seconds": self._backoff})
                 await self._back_off()  # a client library's own cancellation, let out by mistake
-            except Exception:
+            except Exception as error:
                 # A client library's fault must not end the agent, who would keep what it knows and never hear more.
-                log.exception("event_log_failed", extra={"retry_seconds": self._backoff})
+                log.exception("event_log_failed", extra={"log": self.name, "retry_seconds": self._backoff})
+                self.health.error = type(error).__name__
                 await self._back_off()
 
-    def _say_unreadable(self, error: LogError) -> None:
+    async def try_out(self) -> None:
+        """See whether the log can be read at all, without reading it; to be called while nobody does."""
+        try:
+            async with asyncio.timeout(TRIAL_SECONDS):
+                event_log = self._open_log()
+                try:
+                    await event_log.head(Stream.KEYS)
+                finally:
+                    await _closed(event_log)
+        except (LogError, TimeoutError) as error:
+            self._note_error(error)
+        except Exception as error:
+            # A client library's fault: as in ``run``.
+            log.exception("event_log_failed", extra={"log": self.name})
+            self.health.error = type(error).__name__
+        else:
+            self._note_success()
+
+    def _note_error(self, error: Exception) -> None:
         """Say so once, until it can be read again."""
-        level = logging.DEBUG if self.health.failing else logging.WARNING
-        log.log(level, "event_log_unreadable", extra={"error": str(error), "retry_seconds": self._backoff})
+        level = logging.DEBUG if self.health.error else logging.WARNING
+        words = self.health.error = str(error) or type(error).__name__
+        log.log(level, "event_log_unreadable", extra={"log": self.name, "error": words, "retry_seconds": self._backoff})
+
+    def _note_success(self) -> None:
+        if self.health.error:
+            self.health.error = None
+            log.info("event_log_readable", extra={"log": self.name})
 
     async def _back_off(self) -> None:
-        self.health.failing = True
         self.failures += 1
         pause, self._backoff = self._backoff, min(2 * self._backoff, LAST_BACKOFF)
         await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
@@ -136,15 +165,12 @@ class LogFollower:
                 log.warning("event_log_position_lost", extra={"stream": lost.stream, "position": lost.position})
                 self._positions[Stream(lost.stream)] = None
                 continue
-            if self.health.failing:
-                self.health.failing = False
-                log.info("event_log_readable")
+            self._note_success()
             if entries:
                 heard, self._backoff, self._silent = self._clock.boot(), FIRST_BACKOFF, False
                 await self._apply(entries)
-        log.log(
-            logging.DEBUG if self._silent else logging.WARNING, "event_log_silent", extra={"seconds": SILENCE_SECONDS}
-        )
+        level = logging.DEBUG if self._silent else logging.WARNING
+        log.log(level, "event_log_silent", extra={"log": self.name, "seconds": SILENCE_SECONDS})
         self._silent = True
 
     async def _look_for_holes(self, event_log: EventLog) -> None:

@@ -24,13 +24,13 @@ class LogHealth:
     Attributes:
         alive_at: boot-time clock when the log last gave something new, or as recent as what is known; ``None`` before.
         late_at: boot-time clock when it last gave something that had long been known; ``None`` before.
-        failing: whether it could not be read at the last attempt.
+        error: why it could not be read at the last attempt; ``None`` when it could, or has not been tried.
     """
 
     def __init__(self) -> None:
         self.alive_at: float | None = None
         self.late_at: float | None = None
-        self.failing = False
+        self.error: str | None = None
         self._new = False
         self._known: dict[Stream, bytes] = {}
 

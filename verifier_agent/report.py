@@ -88,6 +88,7 @@ class AgentReport(msgspec.Struct, frozen=True, kw_only=True):
         log_read: ``log``, or ``fallback_log`` while that is read beside the first, which does not suffice.
         log_fault: why it does not: ``unreadable``, ``silent`` or ``incomplete``; ``None`` while it does.
         log_failovers: how often the fallback was begun with.
+        log_errors: why a log could not be read when it was last tried, by setting; the fallback is tried now and then.
         started_from: the store that it started from, or ``issuer``; ``log`` when it heard everything anew.
         stores: how each store is that it saves to.
         redis: how it stands with Redis; ``None`` without.
@@ -112,6 +113,7 @@ class AgentReport(msgspec.Struct, frozen=True, kw_only=True):
     log_read: str
     log_fault: str | None
     log_failovers: int
+    log_errors: dict[str, str]
     started_from: str
     stores: dict[str, StoreReport]
     redis: RedisReport | None

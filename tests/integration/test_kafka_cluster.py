@@ -1,4 +1,4 @@
-"""An agent on three brokers whose leaders are killed. Three JVMs, so only where ``TOCSIN_TEST_KAFKA_CLUSTER`` is set."""
+"""An agent on three brokers whose leaders are killed. Three JVMs: only where ``TOCSIN_TEST_KAFKA_CLUSTER`` is set."""
 
 import asyncio
 import os

@@ -67,14 +67,14 @@ def test_a_log_that_misses_a_few_heartbeats_suffices(watched: Watched) -> None:
 
 @pytest.mark.parametrize(("failing", "fault"), [(False, Fault.SILENT), (True, Fault.UNREADABLE)])
 def test_a_log_without_heartbeats_does_not_suffice(watched: Watched, failing: bool, fault: Fault) -> None:
-    watched.health.failing = failing
+    watched.health.error = "away" if failing else None
     assert watched.pass_time(SILENT_SECONDS + 0.5, beats=False) is fault
     assert watched.rule.failovers == 1
 
 
 def test_a_log_that_cannot_be_read_at_the_start_is_not_waited_for() -> None:
     watched = Watched()
-    watched.health.failing = True
+    watched.health.error = "away"
     assert watched.pass_time(0.5, beats=False) is Fault.UNREADABLE
 
 
@@ -279,6 +279,7 @@ class TwoLogs:
 def logs(issuer: IssuerSimulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TwoLogs:
     """Two logs that hold the same, nothing being wrong."""
     monkeypatch.setattr("verifier_agent.failover.LOOK_SECONDS", 0.005)
+    monkeypatch.setattr("verifier_agent.failover.FIRST_TRIAL_SECONDS", 3600.0)
     issuer.trust.save(tmp_path / "trust.json")
     return TwoLogs(
         issuer, AgentSettings(log="memory:", trust=tmp_path / "trust.json", audience=AUDIENCE, start_timeout=SOON)
@@ -362,6 +363,26 @@ async def test_heartbeats_that_the_issuer_did_not_sign_do_not_keep_the_first_log
         logs.beats_of_first = IssuerSimulator(clock=logs.issuer.clock, alg="EdDSA")  # another event key of that name
         await logs.until(lambda: logs.agent.status().log_read == "fallback_log")
         assert logs.agent.status().refused["bad_signature"] > 1
+
+
+async def test_that_the_second_log_could_not_be_read_is_known_before_it_must_be(
+    logs: TwoLogs, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("FIRST_TRIAL_SECONDS", "TRIAL_SECONDS"):
+        monkeypatch.setattr(f"verifier_agent.failover.{name}", 0.01)
+    caplog.set_level(logging.INFO, "verifier_agent.follower")
+    logs.second.away = True
+    async with logs.running():
+        await logs.until(lambda: logs.agent.status().log_errors == {"fallback_log": "away"})
+        await logs.until(lambda: logs.second.opened > 3)
+        logs.second.away = False
+        await logs.until(lambda: not logs.agent.status().log_errors)
+        assert (logs.agent.status().log_read, logs.agent.status().log_failures) == ("log", 0)
+    assert [(record.msg, record.__dict__["log"]) for record in caplog.records] == [
+        ("event_log_unreadable", "fallback_log"),
+        ("event_log_readable", "fallback_log"),
+    ]
+    assert logs.second.closed == logs.second.opened
 
 
 async def test_each_change_is_logged_once(logs: TwoLogs, caplog: pytest.LogCaptureFixture) -> None:

@@ -47,6 +47,10 @@ class AgentMetrics(Collector):
         for name in ("log", "fallback_log"):
             reading.add_metric([name], status.log_read == name)
         yield reading
+        error = GaugeMetricFamily("tocsin_log_error", "1 for a log that could not be read when tried", labels=["log"])
+        for name in ("log", "fallback_log"):
+            error.add_metric([name], name in status.log_errors)
+        yield error
         freshness = float("inf") if status.freshness is None else status.freshness
         yield GaugeMetricFamily("tocsin_freshness_seconds", "Age of what is known; +Inf if never complete", freshness)
         skew = status.clock_skew or 0.0
