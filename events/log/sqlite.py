@@ -1,7 +1,7 @@
 """A log in an SQLite file, shared by the processes of one host. The embedded default.
 
-The file is in WAL mode: readers never wait for the writer. A reader notices an append of another process by
-``PRAGMA data_version``, a look at shared memory that costs a few microseconds and touches no disk.
+The file is in WAL mode: readers never wait for the writer. Whoever appends rings the readers' bells; a reader then asks
+``PRAGMA data_version``, a look at shared memory that touches no disk, whether there is something new.
 """
 
 import asyncio
@@ -15,12 +15,12 @@ from typing import Final, Self, TypeVar
 from urllib.parse import unquote
 
 from events.errors import LogMisconfigured, LogUnavailable, PositionLost
+from events.log.bell import Bell, ring
 from events.log.protocol import Entry
 from events.log.retention import Retention
 from events.signing import UnverifiedEvent
 from events.streams import Stream
 
-POLL_SECONDS: Final = 0.005
 BUSY_SECONDS: Final = 5.0
 PRUNE_EVERY: Final = 100
 """Appends between two removals of what retention no longer asks for."""
@@ -44,6 +44,8 @@ class SqliteLog:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sqlite-log")
         self._connection: sqlite3.Connection | None = None
         self._watch: sqlite3.Connection | None = None
+        self._bells = path.with_name(f"{path.name}-bells")
+        self._bell = Bell(self._bells)
         self._nothing_after: tuple[int, dict[Stream, int | None]] | None = None
         self._appends = 0
         self._closed = False
@@ -69,15 +71,18 @@ class SqliteLog:
         """See ``EventLog.read``."""
         deadline = time.monotonic() + wait
         while True:
-            seen = (await self._data_version(), dict(after))
+            watch = await self._watching()
+            rung = self._bell.listen()
+            seen = (self._data_version(watch), dict(after))
             if seen != self._nothing_after:
                 found = await self._run(lambda connection: _entries(connection, after, limit))
                 if found:
                     return found
                 self._nothing_after = seen
-            if time.monotonic() >= deadline:
+            left = deadline - time.monotonic()
+            if left <= 0:
                 return []
-            await asyncio.sleep(POLL_SECONDS)
+            await self._bell.wait(rung, left)
 
     async def head(self, stream: Stream) -> int | None:
         """See ``EventLog.head``."""
@@ -96,14 +101,20 @@ class SqliteLog:
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._thread, self._disconnect)
         self._thread.shutdown(wait=False)
+        self._bell.close()
         if self._watch is not None:
             self._watch.close()  # where it is used: two threads at once in one connection would crash the process
 
-    async def _data_version(self) -> int:
-        """A number that changes with every commit. Asked on this thread: it only looks at shared memory."""
+    async def _watching(self) -> sqlite3.Connection:
         watch = self._watch
         if watch is None or self._closed:
-            watch = await self._run(lambda _: self._watching())
+            watch = await self._run(lambda _: self._begin_to_watch())
+        if self._closed:
+            raise LogUnavailable("this log has been closed")
+        return watch
+
+    def _data_version(self, watch: sqlite3.Connection) -> int:
+        """A number that changes with every commit. Asked on this thread: it only looks at shared memory."""
         try:
             version: int = watch.execute("PRAGMA data_version").fetchone()[0]
         except sqlite3.Error as error:
@@ -127,8 +138,10 @@ class SqliteLog:
             self._connection = _prepared(self._path)
         return self._connection
 
-    def _watching(self) -> sqlite3.Connection:
-        self._watch = self._watch or _connect(self._path)
+    def _begin_to_watch(self) -> sqlite3.Connection:
+        if self._watch is None:
+            self._bell.hang_up()
+            self._watch = _connect(self._path)
         return self._watch
 
     def _disconnect(self) -> None:
@@ -152,6 +165,7 @@ class SqliteLog:
             connection.execute("ROLLBACK")
             raise
         connection.execute("COMMIT")
+        ring(self._bells)
 
     def _prune(self, connection: sqlite3.Connection, now: float) -> None:
         """Remove what is past retention; the newest entry of a stream stays, so positions go on from it."""
