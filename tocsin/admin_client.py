@@ -13,6 +13,22 @@ ANSWER_SECONDS: Final = 40.0
 """Longer than the longest wait that the issuer grants."""
 
 
+BUSY: Final = (429, 502, 503, 504)
+"""Statuses after which the same call may succeed."""
+
+
+class IssuerBusy(CommandFailed):
+    """The issuer cannot be reached, or asks to come again; what was asked may have happened all the same.
+
+    Attributes:
+        retry_after: seconds after which it asks to come again.
+    """
+
+    def __init__(self, message: str, *, code: str, retry_after: float = 0.0) -> None:
+        super().__init__(message, code=code)
+        self.retry_after = retry_after
+
+
 class AdminClient:
     """Calls with a token of the operator's, fetched when first needed."""
 
@@ -37,9 +53,10 @@ class AdminClient:
         """The JSON answer of a ``GET``.
 
         Raises:
-            CommandFailed: the issuer cannot be reached, or refuses; the message has its words.
+            IssuerBusy: the issuer cannot be reached, or not now.
+            CommandFailed: it refuses; the message has its words.
         """
-        return await self._call("GET", path)
+        return (await self._call("GET", path))[1]
 
     async def post(self, path: str, body: object, *, wait: float = 0) -> Any:
         """The JSON answer of a ``POST``; the issuer is asked to wait up to ``wait`` seconds for the event log.
@@ -47,39 +64,79 @@ class AdminClient:
         Raises:
             CommandFailed: as ``get``.
         """
-        return await self._call("POST", path, body, {"Prefer": f"wait={int(wait)}"} if wait >= 1 else {})
+        return (await self._call("POST", path, body, {"Prefer": f"wait={int(wait)}"} if wait >= 1 else {}))[1]
 
-    async def _call(self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None) -> Any:
-        if self._token is None:
-            self._token = await self._authenticate()
-        sent = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json", **(headers or {})}
-        return await self._send(method, path, headers=sent, data=None if body is None else msgspec.json.encode(body))
+    async def post_once(self, path: str, body: object, key: str) -> tuple[Any, bool]:
+        """The answer of a ``POST`` that the issuer does once, however often it comes with this key; whether it is new.
+
+        Raises:
+            CommandFailed: as ``get``.
+        """
+        status, answer = await self._call("POST", path, body, {"Idempotency-Key": key})
+        return answer, status == 201
+
+    async def _call(
+        self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None
+    ) -> tuple[int, Any]:
+        data = None if body is None else msgspec.json.encode(body)
+        for last in (False, True):
+            fresh = self._token is None
+            if self._token is None:
+                self._token = await self._authenticate()
+            sent = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json", **(headers or {})}
+            try:
+                return await self._send(method, path, headers=sent, data=data)
+            except _TokenRefused:
+                self._token = None  # its end has come, or it was among what we have revoked
+                if fresh or last:
+                    raise
+        raise AssertionError("the last attempt returns or raises")
 
     async def _authenticate(self) -> str:
         who = aiohttp.encode_basic_auth(self._credentials.client_id, self._credentials.client_secret)
         form = {"grant_type": "client_credentials"}
-        answer = await self._send("POST", "/oauth2/token", data=form, headers={"Authorization": who})
+        _, answer = await self._send("POST", "/oauth2/token", data=form, headers={"Authorization": who})
         token: str = answer["access_token"]
         return token
 
-    async def _send(self, method: str, path: str, **arguments: Any) -> Any:
+    async def _send(self, method: str, path: str, **arguments: Any) -> tuple[int, Any]:
         if self._session is None:
             raise RuntimeError("use the client as a context: async with AdminClient(…)")
         try:
             async with self._session.request(method, self._issuer + path, **arguments) as response:
                 body = await response.read()
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise CommandFailed(
+            raise IssuerBusy(
                 f"the issuer at {self._issuer} cannot be reached: {error or 'time-out'}", code="unreachable"
             ) from error
+        if response.status in BUSY:
+            raise _busy(response, body)
         try:
             answer = msgspec.json.decode(body)
         except msgspec.MsgspecError as error:
             raise CommandFailed(f"{self._issuer} answered {response.status} without JSON: is it an issuer?") from error
         if response.status >= 400:
-            raise CommandFailed(
+            raise (_TokenRefused if response.status == 401 else CommandFailed)(
                 answer.get("error_description") or f"status {response.status}",
                 code=answer.get("error", "failed"),
                 exit_code=WRONG_USE if response.status in (400, 404) else FAILED,
             )
-        return answer
+        return response.status, answer
+
+
+class _TokenRefused(CommandFailed):
+    """The operator's token, or who asks for it, is not taken."""
+
+
+def _busy(response: aiohttp.ClientResponse, body: bytes) -> IssuerBusy:
+    """In the issuer's words, or by the status alone when somebody in between has answered."""
+    try:
+        answer = msgspec.json.decode(body, type=dict[str, str])
+    except (msgspec.MsgspecError, ValueError):
+        answer = {}
+    after = response.headers.get("Retry-After", "")
+    return IssuerBusy(
+        answer.get("error_description", f"status {response.status}"),
+        code=answer.get("error", "temporarily_unavailable"),
+        retry_after=float(after) if after.isdecimal() and len(after) < 4 else 0.0,
+    )

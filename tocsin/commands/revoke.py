@@ -1,18 +1,34 @@
 """``tocsin revoke``."""
 
 import asyncio
+from pathlib import Path
 from typing import Any, Final
 
 import click
 import msgspec
 
+from events.digests import BATCH_LIMIT
 from tocsin.admin_client import AdminClient
 from tocsin.command import Context, json_option, tell_decided, wait_option
+from tocsin.mass.formats import FORMATS, KINDS
+from tocsin.mass.run import Options, revoke_file
 from tocsin.settings import OperatorSettings, operator_credentials
 
 _TEXT_CLAIMS: Final = frozenset({"sub", "client_id", "sid", "jti", "aud", "scope", "tenant", "azp"})
 """Claims whose values are text in every token, also when they look like numbers."""
-_WHOLE: Final = ("--token", "--jti", "--key")
+_WHOLE: Final = ("--token", "--jti", "--key", "--file")
+_OF_FILE: Final = {
+    "form": "--format",
+    "kind": "--by",
+    "column": "--column",
+    "skip_bad": "--skip-bad",
+    "errors": "--errors",
+    "checkpoint": "--checkpoint",
+    "batch_size": "--batch-size",
+    "dry_run": "--dry-run",
+    "patience": "--patience",
+}
+"""What goes with ``--file`` alone."""
 
 
 @click.command("revoke")
@@ -22,19 +38,41 @@ _WHOLE: Final = ("--token", "--jti", "--key")
 @click.option("--client", help="Every token of a client.")
 @click.option("--key", help="A signing key, with every token it signed. For good: this cannot be lifted.")
 @click.option("--claim", "claims", multiple=True, metavar="NAME=VALUE", help="Any claim; several must all match.")
+@click.option("--file", help="Many tokens: CSV, JSON lines, or one a line; - for standard input.")
 @click.option("--everything", is_flag=True, help="Every token of the issuer.")
 @click.option("--issued-before", type=float, help="Only tokens issued up to this time (seconds since the epoch).")
 @click.option("--reason", required=True, help="Why; kept in the audit trail.")
 @click.option("--yes", is_flag=True, help="Do not ask before revoking everything.")
+@click.option("--format", "form", type=click.Choice(FORMATS), help="Of the file; by its extension otherwise.")
+@click.option("--by", "kind", type=click.Choice(KINDS), help="What the file names tokens by; by its header otherwise.")
+@click.option("--column", help="Column or member in which they stand, when it is called otherwise.")
+@click.option("--skip-bad", is_flag=True, help="Leave out the file's bad lines; otherwise one stops it all.")
+@click.option("--errors", type=click.Path(path_type=Path), help="Write every bad line's number and fault here.")
+@click.option(
+    "--checkpoint", type=click.Path(path_type=Path), help="Where to note what is done; FILE.tocsin otherwise."
+)
+@click.option(
+    "--batch-size", type=click.IntRange(1, BATCH_LIMIT), help=f"Tokens in one revocation; {BATCH_LIMIT} otherwise."
+)
+@click.option("--dry-run", is_flag=True, help="Check the file and say what would be done.")
+@click.option(
+    "--patience", type=click.FloatRange(0, 86_400), help="Seconds to try while the issuer is away; 60 otherwise."
+)
 @wait_option
 @json_option
 @click.pass_obj
 def command(context: Context, /, **options: Any) -> int:
-    """Revoke a token, a client, a subject, a key, or everything: by exactly one of the options.
+    """Revoke a token, a client, a subject, a key, a file of tokens, or everything: by exactly one of the options.
 
     --sub, --client and --claim go together: a token is hit when all of them match.
     Exit code 3: it is decided and durable, but the event log has not acknowledged it yet.
+
+    A file is read whole before anything is sent: with a bad line nothing is revoked, and the exit code is 2. Tokens are
+    digested here and do not leave this machine. A run that was interrupted goes on when it is started again. Exit code
+    3 also says: bad lines were left out, or only some of the batches are revoked.
     """
+    if options["file"] is not None:
+        return revoke_file(context, _of_file(options))
     path, body = _request(options)
     if options["everything"] and not options["yes"]:
         click.confirm("Revoke every token of the issuer, your own among them?", abort=True, err=True)
@@ -46,21 +84,10 @@ def command(context: Context, /, **options: Any) -> int:
 
 def _request(options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """The call that the options ask for."""
-    selector = _selector(options)
-    ways = {
-        "--token": options["token"],
-        "--jti": options["jti"],
-        "--key": options["key"],
-        "--everything": options["everything"],
-        "--sub, --client, --claim": selector,
-    }
-    chosen = [way for way, value in ways.items() if value]
-    if len(chosen) != 1:
-        but = f", not {' and '.join(chosen)}" if chosen else ""
-        raise click.UsageError(f"choose exactly one of {' · '.join(ways)}{but}")
+    _way(options)
+    if given := [option for name, option in _OF_FILE.items() if options[name]]:
+        raise click.UsageError(f"{given[0]} goes with --file")
     body: dict[str, Any] = {"reason": options["reason"]}
-    if chosen[0] in _WHOLE and options["issued_before"] is not None:
-        raise click.UsageError(f"{chosen[0]} and --issued-before do not go together: it revokes whatever the time")
     if options["key"]:
         return f"/admin/v1/keys/{options['key']}/revoke", body
     if options["token"]:
@@ -68,10 +95,36 @@ def _request(options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     elif options["jti"]:
         body["jti"] = options["jti"]
     else:
-        body["selector"] = selector
+        body["selector"] = _selector(options)
     if options["issued_before"] is not None:
         body["issued_before"] = options["issued_before"]
     return "/admin/v1/revocations", body
+
+
+def _of_file(options: dict[str, Any]) -> Options:
+    """The options of ``--file``."""
+    _way(options)
+    given = {name: options[name] for name in _OF_FILE if options[name] is not None}
+    return Options(file=options["file"], reason=options["reason"], wait=options["wait"], **given)
+
+
+def _way(options: dict[str, Any]) -> str:
+    """By which of its options the command revokes: exactly one."""
+    ways = {
+        "--token": options["token"],
+        "--jti": options["jti"],
+        "--key": options["key"],
+        "--file": options["file"],
+        "--everything": options["everything"],
+        "--sub, --client, --claim": _selector(options),
+    }
+    chosen = [way for way, value in ways.items() if value]
+    if len(chosen) != 1:
+        but = f", not {' and '.join(chosen)}" if chosen else ""
+        raise click.UsageError(f"choose exactly one of {' · '.join(ways)}{but}")
+    if chosen[0] in _WHOLE and options["issued_before"] is not None:
+        raise click.UsageError(f"{chosen[0]} and --issued-before do not go together: it revokes whatever the time")
+    return chosen[0]
 
 
 def _selector(options: dict[str, Any]) -> dict[str, str | int | bool]:
