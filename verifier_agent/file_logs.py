@@ -47,7 +47,7 @@ class FileLogs:
         """Have no file open inside the context; who reads waits for its end."""
         self._may_open.clear()
         try:
-            for log in self._open:
+            for log in list(self._open):  # one may be closed meanwhile
                 await log.let_go()
             yield
         finally:

@@ -1,6 +1,7 @@
 """A synchronous program that forks under load: ``python -m tests.integration.forking_service HOW URL TRUST TOKENS``.
 
 HOW is ``under_load``, or ``while_blocked``: while the agent's loop cannot come to rest.
+URL may be two, with a blank between them: that of the log and that of the fallback.
 TOKENS is a JSON file with ``good`` tokens and ``doomed`` ones. For each doomed token a child process is forked, that
 sees what its parent saw, says so, and waits until this token is revoked too. What happens is told by lines of JSON.
 """
@@ -71,11 +72,19 @@ class Service:
 
     def __init__(self, url: str, trust: str, tokens: str) -> None:
         given = json.loads(Path(tokens).read_text())
+        log, _, fallback = url.partition(" ")
         self.good: list[str] = given["good"]
         self.doomed: list[str] = given["doomed"]
         # Few tokens are remembered: most are verified anew, so locks are taken all the time.
         self.agent = ThreadAgent(
-            AgentSettings(log=url, trust=Path(trust), audience=AUDIENCE, start_timeout=SOON, cache_size=8)
+            AgentSettings(
+                log=log,
+                fallback_log=fallback or None,
+                trust=Path(trust),
+                audience=AUDIENCE,
+                start_timeout=SOON,
+                cache_size=8,
+            )
         )
         self.verify = self.agent.verify  # kept, as a program may
 

@@ -16,6 +16,7 @@ from events import Selector
 from events.log import EventLog, Retention, open_log
 from events.log.kafka_settings import KafkaSettings
 from events.log.kafka_topics import KafkaTopics
+from tests.services.ports import free_ports
 from tests.services.service import Service
 from tests.simulator import FakeClock, IssuerSimulator, publish
 
@@ -119,6 +120,30 @@ async def test_each_fork_knows_what_its_parent_knew_and_hears_what_is_new(
     assert [line for line in told if "forked" in line][1:] == [{"forked": n, "shared": []} for n in range(FORKS)]
     assert [line for line in told if "exited" in line] == [{"exited": 0}] * FORKS
     assert told[-1] == {"failures": [], "log_failures": 0, "refused": {}}
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+async def test_a_fork_of_a_process_that_hears_by_its_fallback_log_alone_hears_by_that_too(
+    url: str, issuer: RunningIssuer, tmp_path: Path
+) -> None:
+    mint = issuer.simulator.token
+    doomed = [mint(sub=f"user-{number}", rsq=1) for number in range(5)]
+    (tmp_path / "tokens.json").write_text(json.dumps({"good": [mint() for _ in range(20)], "doomed": doomed}))
+    told: list[dict[str, Any]] = []
+
+    async def hear(line: dict[str, Any]) -> None:
+        told.append(line)
+        if "forked" in line:
+            await issuer.revoke(f"user-{line['forked']}")
+
+    nobody = f"kafka://127.0.0.1:{free_ports(1)[0]}"
+    complaints = await run(tmp_path, f"{nobody} {url}", "under_load", hear)
+
+    ours = {complaint.split()[1] for complaint in complaints if " event_" in complaint}  # and Kafka's client complains
+    assert ours == {"event_log_unreadable", "event_log_failed_over"}
+    assert [line for line in told if "forked" in line][1:] == [{"forked": n, "shared": []} for n in range(5)]
+    assert [line for line in told if "exited" in line] == [{"exited": 0}] * 5
+    assert (told[-1]["failures"], told[-1]["refused"]) == ([], {})
 
 
 async def test_a_fork_for_which_the_loop_does_not_come_to_rest_is_fresh_when_it_has_heard_itself(

@@ -508,6 +508,22 @@ async def test_a_log_that_is_let_go_of_is_closed_and_read_on_afterwards(
     assert event_log.opened == event_log.closed == 2
 
 
+async def test_a_log_may_be_closed_while_all_are_let_go_of(event_log: SharedLog) -> None:
+    logs = FileLogs(event_log.open)
+    two = [logs.open(), logs.open()]
+    reading = [asyncio.create_task(log.read({Stream.AGENTS: None}, wait=SOON)) for log in two]
+    await asyncio.sleep(0.01)
+
+    async def let_go() -> None:
+        async with logs.let_go():
+            for task in reading:
+                task.cancel()
+            await asyncio.wait(reading)
+
+    await asyncio.gather(let_go(), *(log.close() for log in two))
+    assert event_log.closed == event_log.opened == 2
+
+
 async def test_a_log_that_fails_of_itself_says_so(event_log: SharedLog) -> None:
     log = FileLogs(event_log.open).open()
     event_log.faults = [LogUnavailable("away")]
