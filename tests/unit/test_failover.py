@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import pytest
 
 from events import LogUnavailable, RefusalCode, Selector, SignedEvent, Stream
@@ -183,12 +184,13 @@ class BreakableLog:
         silent: whoever reads finds nothing.
         opened: handles that there have been.
         closed: how many of them were closed.
+        given: revocations that it has given to readers.
     """
 
     def __init__(self) -> None:
         self.kept = MemoryLog()
         self.away = self.silent = False
-        self.opened = self.closed = 0
+        self.opened = self.closed = self.given = 0
 
     def open(self) -> Any:
         """A handle for one reader."""
@@ -202,6 +204,7 @@ class BreakableLog:
             return []
         found = await self.kept.read(after, wait=min(wait, 0.01), limit=limit)
         self._check()
+        self.given += sum(entry.stream is Stream.REVOCATIONS for entry in found)
         return found
 
     async def head(self, stream: Stream) -> int | None:
@@ -227,14 +230,23 @@ class TwoLogs:
     def __init__(self, issuer: IssuerSimulator, settings: AgentSettings) -> None:
         self.issuer = self.beats_of_first = issuer
         self.first, self.second = BreakableLog(), BreakableLog()
+        self.settings = settings
+        self.restart()
+
+    def restart(self) -> None:
+        """An agent that begins anew, in place of the one before."""
         self.agent = Agent(
-            settings, open_event_log=self.first.open, open_fallback_log=self.second.open, clock=issuer.clock
+            self.settings,
+            open_event_log=self.first.open,
+            open_fallback_log=self.second.open,
+            clock=self.issuer.clock,
         )
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """The agent, and time."""
-        await self.say(*self.issuer.said)
+        if not await self.first.kept.head(Stream.KEYS):
+            await self.say(*self.issuer.said)
         await self._beat()
         time = asyncio.create_task(self._pass_time())
         try:
@@ -349,6 +361,50 @@ async def test_with_both_logs_away_what_is_known_stays_in_force_and_either_bring
         await logs.say(logs.issuer.revoke(Selector.of(sub="bob")))
         logs.second.away = False
         await logs.until(lambda: logs.rejection(later) is RejectionCode.REVOKED)
+
+
+async def test_neither_log_is_read_over_again_from_where_it_was_left(logs: TwoLogs) -> None:
+    async with logs.running():
+        await logs.say(*(logs.issuer.revoke(Selector.of(sub=f"user-{number}")) for number in range(100)))
+        await logs.until(lambda: logs.agent.status().selectors == 100)
+        logs.first.away, logs.first.given = True, 0
+        await logs.until(lambda: logs.second.opened == 1)
+        await logs.say(*(logs.issuer.revoke(Selector.of(sub=f"other-{number}")) for number in range(100)))
+        await logs.until(lambda: logs.agent.status().selectors == 200)
+        assert logs.second.given < 110
+
+        logs.first.away = False
+        await logs.until(lambda: logs.agent.status().log_read == "log")
+        assert logs.first.given < 10
+        assert logs.agent._logs.first.place  # for a forked process to go on from
+
+        await logs.say(*(logs.issuer.revoke(Selector.of(sub=f"third-{number}")) for number in range(100)))
+        await logs.until(lambda: logs.agent.status().selectors == 300)
+        logs.first.away, logs.second.given = True, 0
+        await logs.until(lambda: logs.agent.status().log_failovers == 2)
+        await logs.until(lambda: logs.second.opened == 2)
+        await logs.say(logs.issuer.revoke(Selector.of(sub="alice")))
+        await logs.until(lambda: logs.agent.status().selectors == 301)
+        assert logs.second.given < 10
+
+
+async def test_what_came_by_the_second_log_is_saved_and_is_enough_to_be_ready(logs: TwoLogs, tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir(mode=0o700)
+    logs.settings = msgspec.structs.replace(logs.settings, state_dir=tmp_path / "state")
+    token = logs.issuer.token()
+    logs.first.away = True
+    for _ in range(2):
+        logs.restart()
+        async with logs.running():
+            await logs.say(logs.issuer.revoke(Selector.of(sub="alice")))
+            await logs.until(lambda: logs.rejection(token) is RejectionCode.REVOKED)
+            await logs.until(lambda: logs.agent.status().ready)
+            assert logs.agent.status().log_read == "fallback_log"
+    assert logs.agent.status().started_from == "disk"
+    logs.restart()
+    await logs.agent._stores.recall()
+    assert logs.rejection(token) is RejectionCode.REVOKED
+    await logs.agent._stores.close()
 
 
 async def test_an_agent_starts_from_the_second_log_while_the_first_is_away(logs: TwoLogs) -> None:
