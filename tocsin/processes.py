@@ -49,7 +49,7 @@ class Program:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
-                env=_without_settings(os.environ),
+                env=without_settings(os.environ),
                 start_new_session=True,  # Ctrl-C is for us; we stop our children ourselves
             )
         try:
@@ -107,6 +107,6 @@ class Program:
             await process.wait()
 
 
-def _without_settings(environ: Mapping[str, str]) -> dict[str, str]:
+def without_settings(environ: Mapping[str, str]) -> dict[str, str]:
     """The environment less our settings: a child is told everything by its configuration file."""
     return {name: value for name, value in environ.items() if not name.startswith(PREFIX)}

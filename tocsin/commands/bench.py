@@ -10,6 +10,7 @@ import msgspec
 from events.log import Retention, prepare_log
 from tocsin.command import Context, json_option
 from tocsin.delivery import DeliveryResult, Spread, measure, workers
+from tocsin.mass.bench import mass
 from tocsin.own_topics import own_topics
 from tocsin.processes import Program
 from tocsin.verification import load_table, measure_load, measure_verification, verification_table
@@ -19,6 +20,9 @@ from tocsin.workspace import Workspace, read_credentials
 @click.group("bench")
 def command() -> None:
     """Measure on this machine. The figures belong to this machine at this moment; ratios say more."""
+
+
+command.add_command(mass)
 
 
 @command.command("delivery")

@@ -1,0 +1,66 @@
+"""Agents in one process that report when they enforce a mass revocation; a child of ``tocsin.mass.measurement``.
+
+``{"digests": n, "tokens": [token, …]}`` in, ``{"armed": n}`` out once every agent finds the tokens good, then
+``{"enforced": [monotonic seconds, …], "cpu": seconds}`` once every agent has so many digests in force and refuses the
+tokens.
+"""
+
+import asyncio
+import sys
+import time
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from tocsin.serving import run
+from verifier_agent import Agent, AgentSettings, RejectionCode, Sources, TokenRejected
+
+
+async def main(config: Path, count: int) -> None:
+    """Serve the parent until it closes the pipe."""
+    settings = Sources.find({}, config).read(AgentSettings)
+    commands = asyncio.StreamReader(limit=1 << 20)
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)
+    async with AsyncExitStack() as stack:
+        agents = [await stack.enter_async_context(Agent(settings)) for _ in range(count)]
+        _say({"agents": count})
+        while line := await commands.readline():
+            expected = msgspec.json.decode(line)
+            for agent in agents:
+                for token in expected["tokens"]:
+                    agent.verify(token)
+            enforcing = [asyncio.create_task(_enforces(agent, **expected)) for agent in agents]
+            await asyncio.sleep(0)  # every task waits for its agent's next event now
+            _say({"armed": count})
+            cpu = time.process_time()
+            enforced = await asyncio.gather(*enforcing)
+            _say({"enforced": enforced, "cpu": time.process_time() - cpu})
+
+
+async def _enforces(agent: Agent, digests: int, tokens: list[str]) -> float:
+    """When the agent has all of it in force, on the monotonic clock."""
+    revocations = agent.verifier.state.revocations
+    while True:
+        await agent.changed()
+        if revocations.digests >= digests and all(_refuses(agent, token) for token in tokens):
+            return time.monotonic()
+
+
+def _refuses(agent: Agent, token: str) -> bool:
+    try:
+        agent.verify(token)
+    except TokenRejected as error:
+        return error.code is RejectionCode.REVOKED
+    return False
+
+
+def _say(message: dict[str, Any]) -> None:
+    click.echo(msgspec.json.encode(message))
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    run(lambda: main(Path(sys.argv[1]), int(sys.argv[2])))
