@@ -1,4 +1,4 @@
-"""What every event log must do: one suite over memory, SQLite, Kafka and the issuer's feed."""
+"""What every event log must do: one suite over memory, SQLite, Kafka, the issuer's feed, and sharers of one of them."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from events import LogUnavailable, PositionLost, Stream
-from events.log import Entry, EventLog, Retention, open_log
+from events.log import Entry, EventLog, Retention, SharedLog, open_log
 from events.log.kafka_settings import KafkaSettings
 from events.log.kafka_topics import KafkaTopics
 from events.streams import FOLLOWED
@@ -27,16 +27,18 @@ class Place:
     Attributes:
         url: where.
         feed: what is served there, when it is a feed.
+        sharing: what its handles share, when they do.
         opened: handles that the fixture closes.
     """
 
     url: str
     feed: ServedFeed | None = None
+    sharing: SharedLog | None = None
     opened: list[EventLog] = field(default_factory=list)
 
     def open(self, retention: Retention | None = None) -> EventLog:
         """One more handle; the fixture closes it."""
-        log = open_log(self.url, retention)
+        log = open_log(self.url, retention) if self.sharing is None else self.sharing.open()
         self.opened.append(log if self.feed is None else self.feed.written(log))
         return self.opened[-1]
 
@@ -66,12 +68,30 @@ async def in_feed(_request: pytest.FixtureRequest) -> Place:
     return Place(feed.url, feed)
 
 
+def shared_in(
+    kind: Callable[[pytest.FixtureRequest], Awaitable[Place]],
+) -> Callable[[pytest.FixtureRequest], Awaitable[Place]]:
+    """A log whose handles share one reader."""
+
+    async def make(request: pytest.FixtureRequest) -> Place:
+        place = await kind(request)
+        place.sharing = SharedLog(lambda: open_log(place.url))
+        return place
+
+    return make
+
+
 PLACES: dict[str, Callable[[pytest.FixtureRequest], Awaitable[Place]]] = {
     "memory": in_memory,
     "sqlite": in_sqlite,
     "kafka": in_kafka,
     "feed": in_feed,
+    "shared sqlite": shared_in(in_sqlite),
+    "shared kafka": shared_in(in_kafka),
+    "shared feed": shared_in(in_feed),
 }
+SHARED = [kind for kind in PLACES if kind != "memory"]
+OPAQUE = [kind for kind in PLACES if "feed" not in kind]
 
 
 @pytest.fixture(params=list(PLACES))
@@ -81,7 +101,7 @@ async def place(request: pytest.FixtureRequest) -> AsyncIterator[Place]:
         yield made
 
 
-@pytest.fixture(params=["sqlite", "kafka", "feed"])
+@pytest.fixture(params=SHARED)
 async def shared(request: pytest.FixtureRequest) -> AsyncIterator[Place]:
     """Each kind of log of which two objects at one URL are the same log."""
     async with _made(request) as made:
@@ -98,7 +118,7 @@ async def _made(request: pytest.FixtureRequest) -> AsyncIterator[Place]:
         await made.feed.stop()
 
 
-@pytest.fixture(params=["memory", "sqlite", "kafka"])
+@pytest.fixture(params=OPAQUE)
 async def opaque(request: pytest.FixtureRequest) -> AsyncIterator[EventLog]:
     """An empty log of each kind that carries any octets; a feed carries lines."""
     async with _made(request) as made:
