@@ -44,6 +44,7 @@ class KafkaLog:
         self._consumer: AIOKafkaConsumer | None = None
         self._asker: AIOKafkaConsumer | None = None
         self._read_to: dict[TopicPartition, int | None] = {}
+        self._appended_to: dict[Stream, int] = {}
         # Calls at once would each make a client otherwise, and all but one would leak.
         self._starting = {AIOKafkaProducer: asyncio.Lock(), AIOKafkaConsumer: asyncio.Lock()}
         self._reading = asyncio.Lock()  # a consumer is at one place at a time
@@ -59,18 +60,25 @@ class KafkaLog:
         return cls(KafkaSettings.parse(url), retention)
 
     async def append(self, stream: Stream, events: Sequence[bytes]) -> None:
-        """See ``EventLog.append``. The keys topic is compacted, so its entries have a key."""
+        """See ``EventLog.append``. The keys topic is compacted, so its entries have a key.
+
+        A log that was made anew, or whose new leader lacks its last events, may have grown beyond its former end before
+        anybody looks there. That the offsets go back is told as ``LogUnavailable``, once: what was appended has been.
+        """
         key = str(stream).encode() if stream is Stream.KEYS else None
         producer = await self._producing()
         try:
             async with asyncio.timeout(CALL_SECONDS):
                 topic = self._settings.topic(stream)
                 sent = [await producer.send(topic, data, key=key, partition=0) for data in events]
-                for acknowledged in sent:
-                    await acknowledged
+                offsets = [(await acknowledged).offset for acknowledged in sent]
         except (KafkaError, TimeoutError, OSError) as error:
             await self._drop_producer(producer)
             raise LogUnavailable(f"Kafka did not acknowledge: {_words(error)}") from error
+        if offsets:
+            before, self._appended_to[stream] = self._appended_to.get(stream, -1), offsets[-1]
+            if offsets[0] <= before:
+                raise LogUnavailable(f"{topic} has lost what was appended to it: it went to {before}")
 
     async def read(self, after: Mapping[Stream, int | None], *, wait: float, limit: int = 1000) -> list[Entry]:
         """See ``EventLog.read``. Reads of one log object follow each other."""

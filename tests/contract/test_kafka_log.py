@@ -172,9 +172,49 @@ async def test_a_log_that_was_emptied_has_lost_every_position(kafka_broker_of_it
 
     with pytest.raises(PositionLost):
         await _retried(lambda: log.read({Stream.REVOCATIONS: heard[-1].position}, wait=1.0))
-    await log.append(Stream.REVOCATIONS, [b"anew"])
+    other = open_log(url)  # this one would say that it has lost what it was given
+    await other.append(Stream.REVOCATIONS, [b"anew"])
+    await other.close()
     assert [entry.data for entry in await log.read({Stream.REVOCATIONS: None}, wait=10.0)] == [b"anew"]
     await log.close()
+
+
+async def test_who_appends_to_a_log_that_has_lost_what_he_appended_before_is_told_so(kafka: Service) -> None:
+    """It has grown again beyond where it was: whoever looks at where it ends sees nothing."""
+    url = await made(kafka)
+    log = open_log(url)
+    await log.append(Stream.REVOCATIONS, [b"0", b"1", b"2"])
+    settings = KafkaSettings.parse(url)
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.address)
+    await admin.start()
+    await admin.delete_topics([settings.topic(Stream.REVOCATIONS)])
+    await admin.close()
+    await _retried(lambda: _make_topics(settings))
+
+    with pytest.raises(LogUnavailable, match="has lost what was appended to it"):
+        await _appended(log, [b"3", b"4", b"5", b"6"])
+    assert await log.head(Stream.REVOCATIONS) == 3
+    await log.append(Stream.REVOCATIONS, [b"0", b"1", b"2"])
+    assert await log.head(Stream.REVOCATIONS) == 6
+    await log.close()
+
+
+async def _make_topics(settings: KafkaSettings) -> None:
+    """Make what is missing, once the broker has got rid of what is to be gone."""
+    if not await KafkaTopics(settings, Retention()).create():
+        raise LogUnavailable("the topic is not gone yet")
+
+
+async def _appended(log: EventLog, events: list[bytes]) -> None:
+    """Append once the producer has heard that there is such a topic again."""
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                return await log.append(Stream.REVOCATIONS, events)
+            except LogUnavailable as error:
+                if "lost" in str(error):
+                    raise
+                await asyncio.sleep(0.2)
 
 
 async def _retried(call: Callable[[], Awaitable[T]]) -> T:

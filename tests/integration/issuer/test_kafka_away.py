@@ -5,13 +5,14 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
 
 from events import Revoke, Selector, Stream
 from events.log import Retention
 from events.log.kafka_settings import KafkaSettings
 from events.log.kafka_topics import KafkaTopics
-from tests.issuer_under_test import Installation, rejection, until
-from tests.outbox_reader import numbers
+from tests.issuer_under_test import Installation, Replica, rejection, until
+from tests.outbox_reader import counter, numbers
 from tests.services.service import Service
 from verifier_agent import Agent
 
@@ -22,6 +23,22 @@ BACK_SECONDS = 60.0
 
 async def make_topics(url: str) -> None:
     await KafkaTopics(KafkaSettings.parse(url), Retention()).create()
+
+
+async def remake_topic(url: str, stream: Stream) -> None:
+    """Delete a topic and make it again."""
+    settings = KafkaSettings.parse(url)
+    admin = AIOKafkaAdminClient(**settings.connection())
+    await admin.start()
+    await admin.delete_topics([settings.topic(stream)])
+    await admin.close()
+    topics = KafkaTopics(settings, Retention())
+    await until(topics.create, "the broker has got rid of the topic")
+
+
+async def _is_published(issuer: Replica) -> bool:
+    now = await counter(issuer.services.database, Stream.REVOCATIONS)
+    return now.published == now.head
 
 
 @pytest.fixture
@@ -132,3 +149,21 @@ async def test_an_issuer_that_starts_while_kafka_is_away_issues_and_revokes(
         async with installation.agent() as agent:
             await until(lambda: agent.status().ready, "an agent is complete", BACK_SECONDS)
             await until(lambda: rejection(agent, token) == "revoked", "the agent refuses the token", BACK_SECONDS)
+
+
+async def test_a_topic_that_is_made_anew_and_grows_beyond_its_former_end_is_told_what_it_had(
+    installation: Installation, kafka_broker_of_its_own: Service
+) -> None:
+    async with installation.running() as issuer:
+        tokens = [await issuer.token(installation.demo) for _ in range(3 * DECIDED)]
+        lost, later = tokens[:DECIDED], tokens[DECIDED:]
+        for token in lost:
+            await issuer.revoke(token=token)
+        await until(lambda: _is_published(issuer), "everything is in the log")
+
+        await remake_topic(installation.settings.log, Stream.REVOCATIONS)
+        await asyncio.gather(*(issuer.revoke(token=token) for token in later))
+
+        async with installation.agent() as agent:
+            await until(lambda: agent.status().digests == len(tokens), "an agent knows all of them", BACK_SECONDS)
+            await until(lambda: not agent.status().holes, "and misses nothing", BACK_SECONDS)
