@@ -3,12 +3,14 @@
 Positions are the log's own: they mean nothing to who has restored a snapshot, maybe of another log. So the log is
 asked, from its end backwards in growing steps. Who was away for a moment finds his place with the first question. A
 wrong answer, as by a log that is not in order, shows as a hole, and the stream is read from its start.
+
+Positions in the issuer's feed are sequences, so that it need not be asked.
 """
 
 from typing import Final
 
 from events import PositionLost, Stream
-from events.log import EventLog
+from events.log import EventLog, NumberedLog
 from events.streams import FOLLOWED, SEQUENCED
 from verifier_agent.verifier import Verifier
 
@@ -24,6 +26,10 @@ async def start_of(event_log: EventLog, verifier: Verifier) -> dict[Stream, int 
         LogUnavailable: it cannot be reached.
     """
     positions: dict[Stream, int | None] = dict.fromkeys(FOLLOWED)
+    if isinstance(event_log, NumberedLog):  # which tells whoever comes of none but the newest heartbeat
+        for stream in SEQUENCED:
+            positions[stream] = event_log.place_behind(verifier.state.sequences[stream].contiguous())
+        return positions
     head = await event_log.head(Stream.HEARTBEATS)
     positions[Stream.HEARTBEATS] = head - 1 if head else None
     for stream in SEQUENCED:

@@ -3,11 +3,11 @@
 from urllib.parse import urlsplit
 
 from events.errors import LogMisconfigured
-from events.log.protocol import Entry, EventLog
+from events.log.protocol import Entry, EventLog, NumberedLog
 from events.log.retention import Retention
 from events.log.shared import SharedLog
 
-__all__ = ["Entry", "EventLog", "Retention", "SharedLog", "open_log", "prepare_log"]
+__all__ = ["Entry", "EventLog", "NumberedLog", "Retention", "SharedLog", "open_log", "prepare_log"]
 
 _NEEDS_KAFKA = "kafka:// needs the extra: pip install 'tocsin[kafka]'"
 _NEEDS_HTTP = "https:// needs the extra: pip install 'tocsin[sidecar]'"

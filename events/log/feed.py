@@ -85,6 +85,10 @@ class FeedLog:
         except (msgspec.MsgspecError, ValueError, KeyError) as error:
             raise LogMisconfigured(f"{self._settings.url} answers with something else than the heads") from error
 
+    def place_behind(self, seq: int) -> int | None:
+        """See ``NumberedLog``."""
+        return seq if is_position(seq) else None
+
     async def check(self) -> list[str]:
         """See ``EventLog.check``: the issuer keeps all of its events in its store; what refuses us is named."""
         try:

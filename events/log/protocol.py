@@ -1,7 +1,7 @@
 """What a log must do to carry events. Every implementation passes ``tests/contract/test_event_log.py``."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from events.signing import UnverifiedEvent
 from events.streams import Stream
@@ -55,3 +55,11 @@ class EventLog(Protocol):
 
     async def close(self) -> None:
         """Let go of connections and files. Further calls raise ``LogUnavailable``."""
+
+
+@runtime_checkable
+class NumberedLog(Protocol):
+    """A log whose positions are sequences, so that whoever knows what he has heard knows where he is."""
+
+    def place_behind(self, seq: int) -> int | None:
+        """The position after which to read for who has everything up to ``seq``; ``None`` is the start."""

@@ -12,7 +12,7 @@ from sqlalchemy import update
 
 from events import EventOpener, LogUnavailable, PositionLost, Stream, VerifiedEvent, pack
 from events.errors import LogMisconfigured
-from events.log import Entry, open_log
+from events.log import Entry, NumberedLog, open_log
 from events.log.cursor import format_cursor, parse_cursor
 from issuer.settings import IssuerSettings
 from issuer.store.schema import streams
@@ -264,6 +264,15 @@ async def test_a_position_that_the_store_does_not_hold_is_gone_and_named(
     headers = await bearer(issuer, agents) | {"Last-Event-ID": format_cursor({Stream.KEYS: pack(9, 9)})}
     answer = await issuer.send("GET", "/events", headers=headers)
     assert (answer.status, answer.json()["error"], answer.json()["stream"]) == (410, "position_lost", "keys")
+
+
+async def test_who_knows_what_he_has_heard_has_his_place_in_the_feed(issuer: Replica, agents: Credentials) -> None:
+    first, second = [await issuer.revoke(jti=f"token-{number}") for number in range(2)]
+    async with feed_log(issuer.url, agents) as log:
+        assert isinstance(log, NumberedLog)
+        assert log.place_behind(0) is None
+        [entry] = await read_until(log, {Stream.REVOCATIONS: log.place_behind(first["seq"])}, bool)
+        assert entry.position == second["seq"]
 
 
 async def test_an_agent_whose_position_is_lost_reads_from_the_start(
