@@ -205,7 +205,8 @@ class LogFollower:
             while self._clock.boot() > slice_end or (brought and self._verifier.settle()):
                 await asyncio.sleep(0)
                 slice_end = self._clock.boot() + SLICE_SECONDS
-        self.health.note(self._clock.boot(), self._verifier.state.issuer_time)
+        newest = self._verifier.state.freshness.newest
+        self.health.note(self._clock.boot(), 0.0 if newest is None else newest.time)
         self._applied()
 
     def _set_barrier(self, outcome: Outcome | RefusalCode) -> None:

@@ -47,7 +47,7 @@ class LogHealth:
 
         Args:
             now: boot-time clock, seconds.
-            issuer_time: the newest known, seconds since the epoch.
+            issuer_time: that of the newest heartbeat, seconds since the epoch.
         """
         behind = [issuer_time - _signed_time(raw) for raw in self._known.values()]
         if self._new or any(seconds <= BEHIND_SECONDS for seconds in behind):
