@@ -480,7 +480,7 @@ async def test_an_agent_logs_no_more_than_a_line_a_fact(
     async with agent_on(event_log, settings):
         pass
 
-    assert not caplog.messages
+    assert caplog.messages == ["agent_fresh"]
 
 
 async def test_a_stream_with_a_hole_that_lasts_is_read_again_from_its_start(
