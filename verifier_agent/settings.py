@@ -66,6 +66,8 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise SettingInvalid(f"setting 'skew' must be {MAX_SKEW:.0f} s or less, not {self.skew:g} s")
         if self.cache_size < 0:
             raise SettingInvalid(f"setting 'cache_size' must be 0 or more, not {self.cache_size}")
+        if self.fallback_log == self.log:
+            raise SettingInvalid("setting 'fallback_log' must be another log than 'log'")
         check_issuers(self.foreign_issuers)
 
     def __repr__(self) -> str:

@@ -14,7 +14,7 @@ from events import LogUnavailable, RefusalCode, Selector, SignedEvent, Stream
 from events.log import Entry
 from events.log.memory import MemoryLog
 from tests.simulator import AUDIENCE, IssuerSimulator, publish
-from verifier_agent import Agent, AgentSettings, Outcome, RejectionCode, TokenRejected
+from verifier_agent import Agent, AgentSettings, Outcome, RejectionCode, SettingInvalid, TokenRejected
 from verifier_agent.failover import (
     LATE_SECONDS,
     LONGEST_STEADY_SECONDS,
@@ -26,6 +26,7 @@ from verifier_agent.failover import (
     Fault,
 )
 from verifier_agent.log_health import BEHIND_SECONDS, LogHealth
+from verifier_agent.sidecar.metrics import AgentMetrics
 
 SOON: Final = 20.0
 """Seconds within which what is expected happens; none of it takes that long."""
@@ -471,3 +472,27 @@ def test_the_fallback_is_shown_without_its_secret(issuer: IssuerSimulator, tmp_p
     settings = AgentSettings(log="memory:", trust=tmp_path, fallback_log="https://agents:S3cret@issuer.example/events")
     assert "S3cret" not in repr(settings)
     assert "issuer.example" in repr(settings)
+
+
+def test_a_fallback_that_is_no_log_or_the_log_itself_is_refused_by_the_name_of_its_setting(
+    issuer: IssuerSimulator, tmp_path: Path
+) -> None:
+    issuer.trust.save(tmp_path / "trust.json")
+    with pytest.raises(SettingInvalid, match="'fallback_log': no event log has the scheme 'redis'"):
+        Agent(AgentSettings(log="memory:", trust=tmp_path / "trust.json", fallback_log="redis://x"))
+    with pytest.raises(SettingInvalid, match="'fallback_log' must be another log"):
+        AgentSettings(log="memory:", trust=tmp_path / "trust.json", fallback_log="memory:")
+
+
+async def test_metrics_tell_which_log_is_relied_on(logs: TwoLogs) -> None:
+    metrics = AgentMetrics(logs.agent).registry.get_sample_value
+
+    def told() -> list[float | None]:
+        names = ("log", "fallback_log")
+        return [metrics(f"tocsin_log_{what}", {"log": name}) for what in ("read", "error") for name in names]
+
+    async with logs.running():
+        assert (told(), metrics("tocsin_log_failovers_total")) == ([1, 0, 0, 0], 0)
+        logs.first.away = True
+        await logs.until(lambda: logs.agent.status().log_read == "fallback_log")
+        assert (told(), metrics("tocsin_log_failovers_total")) == ([0, 1, 1, 0], 1)
