@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from benchmarks.resident import in_fresh_process, resident
 from events import IssuerTrust, RevokeDigests, Stream, pack
 from events.digests import BATCH_LIMIT, DIGEST_BYTES, unpack_digests
 from events.signing import UnverifiedEvent
+from tocsin.resident import in_fresh_process, resident
 from tocsin.verification.issuer import MeasuredIssuer, digest_batches
 from verifier_agent import Verifier
 from verifier_agent.revocations import RevocationIndex

@@ -12,9 +12,9 @@ from typing import Any, Final
 
 from benchmarks.benchmark import Benchmark, Document, Table
 from benchmarks.plots import bars
-from benchmarks.resident import in_fresh_process, resident_of
 from benchmarks.resident_agent import EVENTS, TOKENS, TRUST
 from events.log import open_log
+from tocsin.resident import in_fresh_process, resident_of
 from tocsin.verification.issuer import AUDIENCE, CACHE_SIZE, MeasuredIssuer
 
 WHAT: Final = {

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.resident import resident
+from tocsin.resident import resident
 
 EVENTS: Final = "events.db"
 TRUST: Final = "trust.json"

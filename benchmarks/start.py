@@ -1,96 +1,23 @@
-"""How long an agent takes to start with a million revocations: from its folder, and by replay of the log."""
+"""How long an agent takes to start with a million revocations: warm from its folder or Redis, and by replay."""
 
 import argparse
-import asyncio
-import tempfile
-import time
 from collections.abc import Sequence
-from hashlib import sha256
-from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.benchmark import Benchmark, Document, Table
 from benchmarks.plots import bars
-from benchmarks.resident import in_fresh_process
-from benchmarks.starting_agent import TRUST
-from events import Heartbeat, SignedEvent, Snapshot, Stream
-from events.log import Retention, open_log, prepare_log
-from tocsin.own_topics import own_topics
-from tocsin.verification.issuer import MeasuredIssuer, digest_batches
-from verifier_agent import Verifier
-from verifier_agent.saved import SealedSnapshot
-from verifier_agent.saved.disk import DiskStore
-
-STATE: Final = "state"
-WAYS: Final = {
-    "disk": "from its folder, nothing new in the log",
-    "sqlite": "by replay, log in an SQLite file",
-    "kafka": "by replay, log in Kafka",
-    "disk kafka": "from its folder, log in Kafka",
-}
+from tocsin.delivery.start import WAYS, measure_start
 
 
 def measure(options: argparse.Namespace) -> Document:
     """Each way in processes that have done nothing before."""
-    issuer = MeasuredIssuer("ES256", tokens=1)
-    events = [*issuer.opening[:2], *_revocations(issuer, options.digests, options.selectors)]
-    events.append(issuer.beat(events[0], events[-1]))
-    with tempfile.TemporaryDirectory(prefix="tocsin-start-") as name:
-        folder = Path(name)
-        issuer.trust.save(folder / TRUST)
-        logs = {"sqlite": f"sqlite:///{folder}/events.db"}
-        if options.kafka is not None:
-            logs["kafka"] = str(own_topics(options.kafka, "bench"))
-        for log in logs.values():
-            asyncio.run(_fill(log, events))
-        making = asyncio.run(_save(issuer, events, folder / STATE))
-        ways: dict[str, tuple[str, ...]] = {"disk": (logs["sqlite"], STATE), "sqlite": (logs["sqlite"],)}
-        if "kafka" in logs:
-            ways |= {"kafka": (logs["kafka"],), "disk kafka": (logs["kafka"], STATE)}
-        runs = {
-            way: [in_fresh_process("benchmarks.starting_agent", name, *how) for _ in range(options.runs)]
-            for way, how in ways.items()
-        }
-    return {"digests": options.digests, "selectors": options.selectors, "making": making, "runs": runs}
-
-
-def _revocations(issuer: MeasuredIssuer, digests: int, selectors: int) -> list[SignedEvent]:
-    batches = [issuer.revoke_digests(packed) for packed in digest_batches(digests)]
-    return [*batches, *(issuer.unrelated() for _ in range(selectors))]
-
-
-async def _fill(url: str, events: Sequence[SignedEvent]) -> None:
-    await prepare_log(url, Retention())
-    log = open_log(url)
-    try:
-        for stream in Stream:
-            texts = [event.text for event in events if event.stream is stream]
-            for start in range(0, len(texts), 500):
-                await log.append(stream, texts[start : start + 500])
-    finally:
-        await log.close()
-
-
-async def _save(issuer: MeasuredIssuer, events: Sequence[SignedEvent], folder: Path) -> dict[str, float]:
-    """Seal all that was said as the issuer does, and say how long that holds its event loop at most."""
-    verifier = Verifier(issuer.trust)
-    for event in events:
-        verifier.apply(event.stream, event.text)
-    beat = events[-1].record
-    if not isinstance(beat, Heartbeat):
-        raise TypeError("the last event is a heartbeat")
-    began = before = time.thread_time()
-    pieces, longest = [], 0.0
-    for piece in verifier.state.dump_slowly():
-        pieces.append(piece)
-        now = time.thread_time()
-        longest, before = max(longest, now - before), now
-    seconds, data = time.thread_time() - began, b"".join(pieces)
-    seal = Snapshot(sha256=sha256(data).hexdigest(), size=len(data), time=beat.time, heads=beat.heads)
-    store = DiskStore(folder)
-    await store.replace(SealedSnapshot(issuer.say(Stream.HEARTBEATS, seal).text, data), [])
-    await store.close()
-    return {"seconds": seconds, "longest_piece": longest, "bytes": len(data)}
+    return measure_start(
+        digests=options.digests,
+        selectors=options.selectors,
+        runs=options.runs,
+        kafka=options.kafka,
+        redis=options.redis,
+    )
 
 
 def tables(document: Document) -> Sequence[Table]:
@@ -132,6 +59,7 @@ BENCHMARK: Final = Benchmark(
         "selectors": (100_000, "of one subject each"),
         "runs": (5, "of each way"),
         "kafka": (None, "URL of a broker, kafka://host:port; topics of our own are made there"),
+        "redis": (None, "URL of a server, redis://host:port; what is put there is removed again"),
     },
 )
 

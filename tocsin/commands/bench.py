@@ -2,19 +2,19 @@
 
 import asyncio
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 import msgspec
 
-from events.log import Retention, prepare_log
 from tocsin.command import Context, json_option
-from tocsin.delivery import DeliveryResult, Spread, measure, workers
+from tocsin.delivery import FEED, DeliveryResult, Spread, Workers, measure, site
+from tocsin.delivery.figures import FIGURES, Extent, Services, measure_figures
+from tocsin.delivery.goals import delivery_goals
+from tocsin.delivery.site import kind
 from tocsin.mass.bench import mass
-from tocsin.own_topics import own_topics
-from tocsin.processes import Program
 from tocsin.verification import load_table, measure_load, measure_verification, verification_table
-from tocsin.workspace import Workspace, read_credentials
 
 
 @click.group("bench")
@@ -27,24 +27,49 @@ command.add_command(mass)
 
 @command.command("delivery")
 @click.option("--log", help="Such as kafka://127.0.0.1:9092 (topics of its own); by default an SQLite file.")
+@click.option("--feed", is_flag=True, help="Agents follow the issuer's event feed in place of the log.")
 @click.option("--store", help="Store of the issuer; by default an SQLite file.")
 @click.option("--agents", default=3, show_default=True, type=click.IntRange(1, 1000))
 @click.option("--processes", default=3, show_default=True, type=click.IntRange(1, 64), help="That the agents run in.")
+@click.option("--alone", is_flag=True, help="Each agent reads the log by itself; otherwise those of a process share.")
 @click.option("--warm-up", default=20, show_default=True, type=click.IntRange(0, 100_000), help="Rounds not counted.")
 @click.option("--rounds", default=200, show_default=True, type=click.IntRange(1, 100_000))
+@click.option("--goal", "goals", multiple=True, type=click.Choice([*FIGURES, "all"]), help="See above; repeatable.")
+@click.option("--redis", help="Such as redis://127.0.0.1:6379, for the goals; keys of its own are removed again.")
 @json_option
 @click.pass_obj
 def delivery(
-    context: Context, log: str | None, store: str | None, agents: int, processes: int, warm_up: int, rounds: int
+    context: Context,
+    log: str | None,
+    feed: bool,
+    store: str | None,
+    agents: int,
+    processes: int,
+    alone: bool,
+    warm_up: int,
+    rounds: int,
+    goals: tuple[str, ...],
+    redis: str | None,
 ) -> None:
-    """From the answer of a revocation to the refusal at each agent: issuer and agents as processes of this machine."""
-    processes = min(processes, agents)
+    """From the answer of a revocation to the refusal at each agent: issuer and agents as processes of this machine.
+
+    With --goal the figures that there are goals for: how soon 100 agents in two processes refuse, over SQLite, the
+    feed and --log kafka://… (reach), what an agent costs that has nothing to do (rest), whether verifying feels it when
+    Redis or Kafka falls silent (strain), and how long a start takes with a million revocations (start).
+    """
+    if feed and log is not None:
+        raise click.UsageError("--feed is in place of --log")
+    if goals:
+        _goals(context, FIGURES if "all" in goals else goals, Services(kafka=log, redis=redis), warm_up, rounds)
+        return
+    wanted = Workers(agents=agents, processes=min(processes, agents), sharing=not alone)
     with tempfile.TemporaryDirectory(prefix="tocsin-bench-") as folder:
-        result = asyncio.run(_delivery(Path(folder), log, store, agents, processes, warm_up, rounds))
-    setting = {"agents": agents, "processes": processes, "log": _kind(log), "warm_up": warm_up}
-    context.output.answer({**setting, **msgspec.to_builtins(result)})
+        result = asyncio.run(_delivery(Path(folder), FEED if feed else log, store, wanted, warm_up, rounds))
+    name = kind(FEED if feed else log)
+    setting = {"agents": agents, "processes": wanted.processes, "sharing": wanted.sharing, "log": name}
+    context.output.answer({**setting, "warm_up": warm_up, **msgspec.to_builtins(result)})
     context.output.line(
-        f"{rounds} revocations after {warm_up} not counted, {agents} agents in {processes} processes, log {_kind(log)}"
+        f"{rounds} revocations after {warm_up} not counted, {agents} agents in {wanted.processes} processes, log {name}"
     )
     context.output.table(
         ["TIMES IN ms", ">LEAST", ">P50", ">P99", ">MOST"],
@@ -79,27 +104,20 @@ def verify(context: Context, seconds: float, digests: int, cutoffs: int) -> None
 
 
 async def _delivery(
-    folder: Path, log: str | None, store: str | None, agents: int, processes: int, warm_up: int, rounds: int
+    folder: Path, log: str | None, store: str | None, wanted: Workers, warm_up: int, rounds: int
 ) -> DeliveryResult:
-    workspace = Workspace(folder)
-    log = own_topics(log, "bench")
-    if log is not None:
-        await prepare_log(log, Retention())
-    await workspace.set_up(port=0, sidecar_port=0, store=store, log=log)
-    issuer = Program("issuer", ["tocsin", "--config", str(workspace.config), "issuer", "--json"], folder)
-    async with issuer, workers(workspace.config, folder, agents=agents, processes=processes) as programs:
-        return await measure(
-            f"http://127.0.0.1:{issuer.announcement['port']}",
-            read_credentials(workspace.operator),
-            read_credentials(workspace.demo_client),
-            programs,
-            warm_up=warm_up,
-            rounds=rounds,
-        )
+    async with site(folder, log, store) as place, place.workers(wanted) as workers:
+        return await measure(place, workers, warm_up=warm_up, rounds=rounds)
 
 
-def _kind(log: str | None) -> str:
-    return (log or "sqlite").partition(":")[0]
+def _goals(context: Context, names: Sequence[str], services: Services, warm_up: int, rounds: int) -> None:
+    figures = measure_figures(names, services, Extent(warm_up=warm_up, rounds=rounds))
+    rows = list(delivery_goals(figures))
+    context.output.answer({**figures, "goals": [row._asdict() for row in rows]})
+    context.output.table(
+        ["WHAT", ">GOAL", ">MEASURED", "IN THE SAME RUN", ""],
+        [(row.what, row.goal, row.measured, row.beside, "met" if row.met else "missed") for row in rows],
+    )
 
 
 def _row(name: str, spread: Spread) -> tuple[str, ...]:

@@ -38,7 +38,7 @@ def in_fresh_process(module: str, *arguments: str) -> Any:
     Raises:
         subprocess.CalledProcessError: it failed.
     """
-    answer = subprocess.run(
+    answer = subprocess.run(  # noqa: S603 - this interpreter, with a module of ours
         [sys.executable, "-m", module, *arguments], stdout=subprocess.PIPE, check=True, timeout=600
     ).stdout
     return json.loads(answer)

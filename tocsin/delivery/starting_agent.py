@@ -1,6 +1,6 @@
-"""``python -m benchmarks.starting_agent FOLDER LOG [STATE]``: is an agent that starts, and says how long that took.
+"""``python -m tocsin.delivery.starting_agent FOLDER LOG [STATE [REDIS PREFIX]]``: is an agent that starts.
 
-From the moment at which everything is imported until it is ready; ``recalled`` is when it first knew its keys.
+It says how long that took from the moment at which everything is imported; ``recalled`` is when it first knew its keys.
 """
 
 import asyncio
@@ -11,16 +11,19 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.resident import resident
+from tocsin.resident import resident
 
 TRUST: Final = "trust.json"
 READY_SECONDS: Final = 300.0
 
 
-async def start(folder: Path, log: str, state: str | None) -> dict[str, float | str]:
+async def start(
+    folder: Path, log: str, state: str = "", redis: str | None = None, prefix: str = ""
+) -> dict[str, float | str]:
     """The times in seconds, and the memory in bytes."""
     verifier_agent: Any = importlib.import_module("verifier_agent")
-    for module in ("events.jose", "verifier_agent.saved.disk", f"events.log.{log.partition(':')[0]}"):
+    needed = ["events.jose", "verifier_agent.saved.disk", f"events.log.{log.partition(':')[0]}"]
+    for module in [*needed, "verifier_agent.redis"] if redis else needed:
         importlib.import_module(module)
     began, used = time.perf_counter(), time.process_time()
     settings = verifier_agent.AgentSettings(
@@ -28,7 +31,8 @@ async def start(folder: Path, log: str, state: str | None) -> dict[str, float | 
         trust=folder / TRUST,
         audience="orders",
         start_timeout=READY_SECONDS,
-        state_dir=None if state is None else folder / state,
+        state_dir=folder / state if state else None,
+        **({"redis": redis, "redis_prefix": prefix, "redis_deny_list": False} if redis else {}),
     )
     agent = verifier_agent.Agent(settings)
     recalled = asyncio.create_task(_until_keys(agent, began))
@@ -55,5 +59,4 @@ async def _until_keys(agent: Any, began: float) -> float:
 
 
 if __name__ == "__main__":
-    given = sys.argv[1:]
-    json.dump(asyncio.run(start(Path(given[0]), given[1], given[2] if len(given) > 2 else None)), sys.stdout)
+    json.dump(asyncio.run(start(Path(sys.argv[1]), *sys.argv[2:])), sys.stdout)

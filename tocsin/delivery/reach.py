@@ -1,21 +1,20 @@
 """How long from the answer of a revocation to the refusal at each agent.
 
-Agents run in child processes (``tocsin.delivery_worker``), several in each. A worker looks at the revoked token
+Agents run in child processes (``tocsin.delivery.worker``), several in each. A worker looks at the revoked token
 whenever one of its agents has applied something, and reports on the clock that all processes of a machine share.
 """
 
 import asyncio
 import statistics
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any, Final
 
 import aiohttp
 import msgspec
 
 from tocsin.admin_client import AdminClient
+from tocsin.delivery.site import Site
 from tocsin.errors import CommandFailed
 from tocsin.processes import Program
 from tocsin.settings import Credentials
@@ -62,31 +61,7 @@ class Spread(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-@asynccontextmanager
-async def workers(config: Path, logs: Path, *, agents: int, processes: int) -> AsyncIterator[list[Program]]:
-    """Worker processes with ``agents`` agents in all.
-
-    Raises:
-        CommandFailed: one does not start.
-    """
-    async with AsyncExitStack() as stack:
-        started = []
-        for index in range(processes):
-            share = agents // processes + (index < agents % processes)
-            program = Program(f"worker-{index}", ["tocsin.delivery_worker", str(config), str(share)], logs)
-            started.append(await stack.enter_async_context(program))
-        yield started
-
-
-async def measure(
-    issuer: str,
-    operator: Credentials,
-    client: Credentials,
-    programs: Sequence[Program],
-    *,
-    warm_up: int,
-    rounds: int,
-) -> DeliveryResult:
+async def measure(site: Site, programs: Sequence[Program], *, warm_up: int, rounds: int) -> DeliveryResult:
     """Revoke one token after the other, and wait for every agent's refusal of each.
 
     The first ``warm_up`` rounds are not counted: a Java broker that has just started stops for up to 0.1 s to compile.
@@ -97,17 +72,17 @@ async def measure(
     answers: list[float] = []
     refusals: list[float] = []
     last: list[float] = []
-    async with aiohttp.ClientSession() as session, AdminClient(issuer, operator) as admin:
+    async with aiohttp.ClientSession() as session, AdminClient(site.url, site.operator) as admin:
         for number in range(warm_up + rounds):
-            token = await fetch_token(session, issuer, client)
+            token = await fetch_token(session, site.url, site.client)
             await asyncio.gather(*(program.write({"watch": token}) for program in programs))
-            await asyncio.gather(*(_expect(program, "armed") for program in programs))
+            await asyncio.gather(*(expect(program, "armed") for program in programs))
             asked = time.monotonic()
             await admin.post("/admin/v1/revocations", {"token": token, "reason": "benchmark"})
             answered = time.monotonic()
             try:
                 async with asyncio.timeout(REFUSAL_SECONDS):
-                    reports = await asyncio.gather(*(_expect(program, "refused") for program in programs))
+                    reports = await asyncio.gather(*(expect(program, "refused") for program in programs))
             except TimeoutError as error:
                 raise CommandFailed(f"a revoked token was still good after {REFUSAL_SECONDS:.0f} s") from error
             if number < warm_up:
@@ -141,7 +116,12 @@ async def fetch_token(session: aiohttp.ClientSession, issuer: str, client: Crede
     return token
 
 
-async def _expect(program: Program, member: str) -> dict[str, Any]:
+async def expect(program: Program, member: str) -> dict[str, Any]:
+    """What a worker says next.
+
+    Raises:
+        CommandFailed: it says something else.
+    """
     report = await program.read()
     if member not in report:
         raise CommandFailed(f"{program.name} reports {report}")
