@@ -3,11 +3,14 @@
 import asyncio
 import os
 import tempfile
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import click
 import msgspec
 
+from events.digests import BATCH_LIMIT
 from events.log import Retention, prepare_log
 from tocsin.command import Context, json_option
 from tocsin.delivery import Spread
@@ -15,6 +18,9 @@ from tocsin.mass.measurement import MassResult, mass_workers, measure_mass
 from tocsin.own_topics import own_topics
 from tocsin.processes import Program
 from tocsin.workspace import Workspace
+
+Running = tuple[Workspace, str, list[Program]]
+"""Where everything is, the issuer's URL, and the agents."""
 
 
 @click.command("mass")
@@ -24,16 +30,24 @@ from tocsin.workspace import Workspace
 @click.option("--tokens", default=1_000_000, show_default=True, type=click.IntRange(3, 100_000_000))
 @click.option("--agents", default=100, show_default=True, type=click.IntRange(1, 1000))
 @click.option("--processes", type=click.IntRange(1, 64), help="That the agents run in; one a core by default.")
+@click.option("--batch-size", default=BATCH_LIMIT, show_default=True, type=click.IntRange(1, BATCH_LIMIT))
 @json_option
 @click.pass_obj
 def mass(
-    context: Context, log: str | None, store: str | None, feed: bool, tokens: int, agents: int, processes: int | None
+    context: Context,
+    log: str | None,
+    store: str | None,
+    feed: bool,
+    tokens: int,
+    agents: int,
+    processes: int | None,
+    batch_size: int,
 ) -> None:
     """From the start of `tocsin revoke --file` until every agent enforces all of it; single revocations meanwhile."""
     processes = min(processes or os.cpu_count() or 1, agents)
     with tempfile.TemporaryDirectory(prefix="tocsin-bench-") as folder:
-        work = _mass(Path(folder), log, store, feed=feed, tokens=tokens, agents=agents, processes=processes)
-        result = asyncio.run(work)
+        measuring = _measuring(Path(folder), log, store, feed=feed, agents=agents, processes=processes)
+        result = asyncio.run(_mass(measuring, tokens, batch_size))
     way = "feed" if feed else (log or "sqlite").partition(":")[0]
     setting = {"agents": agents, "processes": processes, "way": way, "store": (store or "sqlite").partition(":")[0]}
     context.output.answer({**setting, **msgspec.to_builtins(result)})
@@ -57,9 +71,15 @@ def mass(
     )
 
 
-async def _mass(
-    folder: Path, log: str | None, store: str | None, *, feed: bool, tokens: int, agents: int, processes: int
-) -> MassResult:
+async def _mass(measuring: AbstractAsyncContextManager[Running], tokens: int, batch_size: int) -> MassResult:
+    async with measuring as (workspace, url, programs):
+        return await measure_mass(workspace, url, programs, tokens=tokens, batch_size=batch_size)
+
+
+@asynccontextmanager
+async def _measuring(
+    folder: Path, log: str | None, store: str | None, *, feed: bool, agents: int, processes: int
+) -> AsyncIterator[Running]:
     workspace = Workspace(folder)
     log = own_topics(log, "bench")
     if log is not None:
@@ -71,7 +91,7 @@ async def _mass(
         url = f"http://127.0.0.1:{issuer.announcement['port']}"
         config = _following(workspace.config, f"{url}/events") if feed else workspace.config
         async with mass_workers(config, folder, agents=agents, processes=processes) as programs:
-            return await measure_mass(workspace, url, programs, tokens=tokens)
+            yield workspace, url, programs
 
 
 def _following(config: Path, log: str) -> Path:

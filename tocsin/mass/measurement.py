@@ -84,7 +84,9 @@ async def mass_workers(config: Path, logs: Path, *, agents: int, processes: int)
         yield started
 
 
-async def measure_mass(workspace: Workspace, url: str, programs: Sequence[Program], *, tokens: int) -> MassResult:
+async def measure_mass(
+    workspace: Workspace, url: str, programs: Sequence[Program], *, tokens: int, batch_size: int
+) -> MassResult:
     """Revoke a file of so many tokens.
 
     Args:
@@ -92,6 +94,7 @@ async def measure_mass(workspace: Workspace, url: str, programs: Sequence[Progra
         url: of the issuer.
         programs: the workers.
         tokens: how many.
+        batch_size: in one revocation.
 
     Raises:
         CommandFailed: the command fails, or an agent does not enforce all of it.
@@ -118,7 +121,7 @@ async def measure_mass(workspace: Workspace, url: str, programs: Sequence[Progra
         try:
             cpu = resource.getrusage(resource.RUSAGE_CHILDREN)
             start = time.monotonic()
-            report, start_up = await _revoke(workspace, url, file)
+            report, start_up = await _revoke(workspace, url, file, batch_size)
             command_cpu = _seconds(resource.getrusage(resource.RUSAGE_CHILDREN)) - _seconds(cpu)
             async with asyncio.timeout(ENFORCED_SECONDS):
                 reports = await asyncio.gather(*(program.read() for program in programs))
@@ -190,12 +193,12 @@ class _Singles:
             await self._agent.changed()
 
 
-async def _revoke(workspace: Workspace, url: str, file: Path) -> tuple[Any, float]:
+async def _revoke(workspace: Workspace, url: str, file: Path, batch_size: int) -> tuple[Any, float]:
     """The command's report, and what it took beside what the report tells: its start, and a little for its end."""
     start = time.monotonic()
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tocsin", "--config", str(workspace.config), "revoke", "--json"),
-        *("--file", str(file), "--reason", "benchmark", "--wait", "30"),
+        *("--file", str(file), "--reason", "benchmark", "--batch-size", str(batch_size), "--wait", "30"),
         env={**without_settings(os.environ), "TOCSIN_ISSUER": url},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
