@@ -6,17 +6,20 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
+from events import Stream
 from events.log import Retention
 from events.log.kafka_settings import KafkaSettings
 from events.log.kafka_topics import KafkaTopics
 from tests.integration.issuer.feed_reader import feed_url, reading_client
 from tests.integration.issuer.users_of_tokens import PATIENCE, UsersOfTokens
 from tests.issuer_process import IssuerProcess
-from tests.issuer_under_test import AUDIENCE, Credentials, Installation, until
+from tests.issuer_under_test import AUDIENCE, Credentials, Installation, rejection, until
 from tests.services.ports import free_ports
 from tests.services.service import Service
-from verifier_agent import Agent, AgentSettings
+from verifier_agent import Agent, AgentSettings, RejectionCode
 
 
 @pytest.fixture
@@ -111,3 +114,33 @@ async def test_while_the_feed_is_away_agents_hear_by_kafka_and_then_by_the_feed_
     assert (status.digests, status.holes, status.forks) == (len(users.revoked), {}, [])
     assert set(status.refused) <= {"rolled_back"}
     assert status.log_failovers == 1
+
+
+async def test_what_kafka_has_forgotten_too_early_comes_by_the_feed(
+    installation: Installation, process: IssuerProcess, reader: Credentials, kafka_broker_of_its_own: Service
+) -> None:
+    tokens = [await process.token(installation.demo) for _ in range(6)]
+    answers = [await process.revoke(token=token) for token in tokens]
+    await until(lambda: _published(installation, answers[-1]["seq"]), "all of them are in Kafka")
+    await _forget(installation.settings.log, up_to=4)
+
+    async with agent_on(installation, installation.settings.log, feed_url(process.url, reader)) as agent:
+        # Whether it was ready before that depends on whether the newest heartbeat knew of the revocations.
+        await until(lambda: agent.status().log_failovers == 1, "it is seen that Kafka lacks something", PATIENCE)
+        await until(lambda: not agent.status().holes, "the feed has it")
+        assert [rejection(agent, token) for token in tokens] == [RejectionCode.REVOKED] * 6
+        await reads(agent, "log")
+
+
+async def _published(installation: Installation, seq: int) -> bool:
+    return seq in [event.seq for event in await installation.said(Stream.REVOCATIONS)]
+
+
+async def _forget(url: str, up_to: int) -> None:
+    """Have Kafka delete the first revocations, as a retention that is too short does."""
+    settings = KafkaSettings.parse(url)
+    admin = AIOKafkaAdminClient(**settings.connection())
+    await admin.start()
+    partition = TopicPartition(settings.topic(Stream.REVOCATIONS), 0)
+    await admin.delete_records({partition: RecordsToDelete(before_offset=up_to)})
+    await admin.close()
