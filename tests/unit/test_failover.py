@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import random
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -362,6 +364,32 @@ async def test_with_both_logs_away_what_is_known_stays_in_force_and_either_bring
         await logs.say(logs.issuer.revoke(Selector.of(sub="bob")))
         logs.second.away = False
         await logs.until(lambda: logs.rejection(later) is RejectionCode.REVOKED)
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_whatever_the_logs_do_everything_takes_effect_once_and_what_is_good_is_never_refused(
+    logs: TwoLogs, seed: int
+) -> None:
+    chance = random.Random(seed)  # noqa: S311 - to be had again
+    effects: Counter[bytes] = Counter()
+    for follower in (logs.agent._logs.first, logs.agent._logs.second):
+        assert follower is not None
+        follower._heard = lambda _stream, raw: effects.update([raw])
+    good = logs.issuer.token()
+    async with logs.running():
+        for number in range(60):
+            for log in (logs.first, logs.second):
+                log.away, log.silent = chance.choice([(False, False), (False, False), (True, False), (False, True)])
+            kept = chance.choice([(logs.first, logs.second)] * 3 + [(logs.first,), (logs.second,)])
+            await logs.say(logs.issuer.revoke(Selector.of(sub=f"user-{number}")), to=kept)
+            assert logs.rejection(good) is None
+            await asyncio.sleep(chance.uniform(0, 0.05))
+        for log in (logs.first, logs.second):
+            log.away = log.silent = False
+        await logs.until(lambda: logs.agent.status().selectors == 60)
+        await logs.until(lambda: not logs.agent.status().holes)
+        assert logs.rejection(good) is None
+    assert set(effects.values()) == {1}
 
 
 async def test_neither_log_is_read_over_again_from_where_it_was_left(logs: TwoLogs) -> None:
