@@ -14,7 +14,7 @@ from msgspec import UNSET
 
 from events import IssuerTrust
 from events.errors import LogMisconfigured
-from events.log import EventLog, open_log
+from events.log import EventLog, SharedLog, open_log
 from verifier_agent.claims import Claims
 from verifier_agent.clocks import Clock, SystemClock
 from verifier_agent.errors import KeyPending, SettingInvalid
@@ -50,6 +50,7 @@ class Agent:
         self,
         settings: AgentSettings,
         *,
+        shared: SharedLog | None = None,
         open_event_log: Callable[[], EventLog] | None = None,
         open_fallback_log: Callable[[], EventLog] | None = None,
         clock: Clock | None = None,
@@ -61,6 +62,7 @@ class Agent:
 
         Args:
             settings: what to follow and how to judge.
+            shared: the log to follow, which other agents of this event loop follow too.
             open_event_log: makes the log to follow; by default the one that ``settings.log`` names.
             open_fallback_log: makes the one beside it; by default that of ``settings.fallback_log``, if there is one.
             clock: the machine's by default.
@@ -75,13 +77,14 @@ class Agent:
         try:
             trust = IssuerTrust.load(settings.trust)
             foreign = [ForeignKeys(issuer) for issuer in settings.foreign_issuers]
-            self.verifier = Verifier(trust, settings.policy(), foreign)
+            opener = None if shared is None else shared.opener(trust)
+            self.verifier = Verifier(trust, settings.policy(), foreign, opener)
         except SettingInvalid:
             raise
         except (OSError, ValueError) as error:
             raise SettingInvalid(f"setting 'trust': {error}") from error
         if open_event_log is None:
-            open_event_log = _opening(settings.log, "log")
+            open_event_log = _opening(settings.log, "log") if shared is None else shared.open
         if open_fallback_log is None and settings.fallback_log is not None:
             open_fallback_log = _opening(settings.fallback_log, "fallback_log")
         self._settings = settings

@@ -66,7 +66,11 @@ class Verifier:
     """
 
     def __init__(
-        self, trust: IssuerTrust, policy: VerificationPolicy | None = None, foreign: Iterable[ForeignKeys] = ()
+        self,
+        trust: IssuerTrust,
+        policy: VerificationPolicy | None = None,
+        foreign: Iterable[ForeignKeys] = (),
+        opener: EventOpener | None = None,
     ) -> None:
         """Start knowing nothing but whom to trust.
 
@@ -74,6 +78,7 @@ class Verifier:
             trust: our own issuer.
             policy: the rules.
             foreign: issuers whose tokens are taken too, with keys that somebody else keeps up to date.
+            opener: of events, with the keys of ``trust``; by default one of its own.
 
         Raises:
             ValueError: no usable event key is pinned, or our own issuer is among the foreign ones.
@@ -82,7 +87,7 @@ class Verifier:
         self.state = IssuerState(trust.issuer)
         self.refused: Counter[RefusalCode] = Counter()
         self.misunderstood: set[str] = set()
-        self._opener = EventOpener(trust)
+        self._opener = opener or EventOpener(trust)
         self.verified = VerifiedTokens(self.policy.cache_size)
         self.foreign = ForeignIssuers(trust.issuer, foreign)
         self._claims = ClaimsDecoder()

@@ -12,9 +12,14 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
+import msgspec
+
 from events.errors import LogUnavailable
 from events.log.protocol import Entry, EventLog
+from events.opened_once import OpenedOnce
+from events.signing import EventOpener
 from events.streams import Stream
+from events.trust import IssuerTrust
 
 MOST_WAITING: Final = 4096
 MOST_BYTES: Final = 16 * 1024 * 1024
@@ -26,10 +31,10 @@ Positions = Mapping[Stream, int | None]
 
 
 class SharedLog:
-    """What opens a log for several in one event loop.
+    """What opens a log, and the events in it, for several in one event loop.
 
     shared = SharedLog(lambda: open_log(url))
-    agents = [Agent(settings, open_event_log=shared.open) for settings in several]
+    agents = [Agent(settings, shared=shared) for settings in several]
     """
 
     def __init__(self, open_log: Callable[[], EventLog]) -> None:
@@ -40,6 +45,18 @@ class SharedLog:
         """
         self._open_log = open_log
         self._tail: _Tail | None = None
+        self._openers: dict[bytes, EventOpener] = {}
+
+    def opener(self, trust: IssuerTrust) -> EventOpener:
+        """What opens the events for all who pin these keys, each event once.
+
+        Raises:
+            ValueError: as ``EventOpener``.
+        """
+        pinned = msgspec.json.encode(trust)
+        if pinned not in self._openers:
+            self._openers[pinned] = OpenedOnce(trust)
+        return self._openers[pinned]
 
     def open(self) -> EventLog:
         """One more of those who share; the connection ends with the last of them."""

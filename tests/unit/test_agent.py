@@ -11,7 +11,7 @@ import pytest
 
 from events import KeyState, LogUnavailable, PositionLost, Selector, SignedEvent, Stream
 from events.errors import LogMisconfigured
-from events.log import Entry
+from events.log import Entry, SharedLog
 from events.log.memory import MemoryLog
 from tests.simulator import AUDIENCE, IssuerSimulator, publish, signing_key
 from verifier_agent import Agent, AgentSettings, RejectionCode, SettingInvalid, TokenRejected
@@ -142,6 +142,26 @@ async def test_an_agent_is_ready_once_everything_is_known(
     assert (status.holes, status.forks, status.misunderstood, status.refused) == ({}, [], [], {})
     assert status.log_failures == 0
     assert event_log.closed == event_log.opened == 1
+
+
+async def test_agents_that_share_a_log_hear_the_same_and_judge_each_for_itself(
+    issuer: IssuerSimulator, event_log: FailingLog, settings: AgentSettings
+) -> None:
+    await event_log.say(*issuer.said, issuer.beat())
+    shared, token, clock = SharedLog(event_log.open), issuer.token(), issuer.clock
+    strict = AgentSettings(log=settings.log, trust=settings.trust, audience="somebody else")
+
+    async with Agent(settings, shared=shared, clock=clock) as one, Agent(strict, shared=shared, clock=clock) as other:
+        assert [rejection(agent, token) for agent in (one, other)] == [None, RejectionCode.WRONG_AUDIENCE]
+        await event_log.say(issuer.revoke(Selector.of(sub="alice")), issuer.beat())
+        for agent in (one, other):
+            await until(agent, lambda agent=agent: bool(agent.status().selectors))  # type: ignore[misc]
+        assert [rejection(agent, token) for agent in (one, other)] == [
+            RejectionCode.REVOKED,
+            RejectionCode.WRONG_AUDIENCE,
+        ]
+        assert event_log.opened - event_log.closed == 1
+    assert event_log.opened == event_log.closed
 
 
 async def test_an_event_after_the_start_takes_effect(

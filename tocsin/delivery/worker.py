@@ -30,12 +30,12 @@ async def main(config: Path, count: int, *, sharing: bool, settings: dict[str, s
     """Serve the parent until it closes the pipe."""
     silence = Silence(asyncio.get_running_loop())
     read = Sources.find(settings, config).read(AgentSettings)
-    opening = SharedLog(lambda: open_log(read.log)).open if sharing and count > 1 else None
+    shared = SharedLog(lambda: open_log(read.log)) if sharing and count > 1 else None
     commands = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)
     async with AsyncExitStack() as stack:
         began = time.perf_counter()
-        agents = [await stack.enter_async_context(Agent(read, open_event_log=opening)) for _ in range(count)]
+        agents = [await stack.enter_async_context(Agent(read, shared=shared)) for _ in range(count)]
         _say({"agents": sum(agent.is_ready for agent in agents), "seconds": time.perf_counter() - began})
         while line := await commands.readline():
             command = msgspec.json.decode(line)
