@@ -72,6 +72,26 @@ def test_a_process_that_is_not_the_relay_does_not_pile_up_offers(signer: EventSi
     assert sum(map(len, offers._waiting.values())) <= MOST_WAITING
 
 
+def test_large_offers_pile_up_less_and_what_was_taken_makes_room(
+    signer: EventSigner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = [event(signer, number) for number in range(1, 7)]
+    monkeypatch.setattr("issuer.outbox.offers.MOST_WAITING_BYTES", 3 * len(events[-1].text))
+    offers = Offers()
+    for each in events[:3]:
+        offers.put(each)
+        offers.put(each)
+    assert taken(offers) == [1, 2, 3]
+
+    for each in events[3:6]:
+        offers.put(each)
+    assert taken(offers, MARK + 3) == [4, 5, 6]
+    for each in events[:4]:
+        offers.put(each)
+    assert taken(offers) == []
+    assert taken(offers, MARK + 3) == [4]
+
+
 def test_streams_do_not_mix(signer: EventSigner) -> None:
     offers = Offers()
     offers.put(event(signer, 1))
