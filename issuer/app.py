@@ -19,6 +19,7 @@ from issuer.endpoints.middleware import errors, request_ids
 from issuer.endpoints.routes import add_routes
 from issuer.endpoints.services import SERVICES, Services
 from issuer.errors import BackgroundTaskFailed
+from issuer.families import FamilyStore, Standing
 from issuer.feed.feed import Feed
 from issuer.feed.source import StoreSource
 from issuer.grants import load_grants
@@ -32,11 +33,13 @@ from issuer.outbox.outbox import Outbox
 from issuer.outbox.own_agent import OwnAgent
 from issuer.outbox.relay import Relay
 from issuer.outbox.snapshots import Snapshots
+from issuer.parts import Parts
 from issuer.revocations import RevocationService
 from issuer.settings import IssuerSettings
 from issuer.store.database import Database
 from issuer.store.migration import check_version, migrate
 from issuer.tokens import TokenService, load_enhancers
+from issuer.users import Passwords, UserStore
 from verifier_agent.clocks import Clock, SystemClock
 
 log = logging.getLogger(__name__)
@@ -74,14 +77,28 @@ async def running_services(settings: IssuerSettings, clock: Clock | None = None)
         opener, holder = EventOpener(trust), secrets.token_hex(16)
         relay = Relay(database, outbox, event_log, signer, opener, holder, clock, also=[feed])
         keys = KeyService(database, outbox, vault, settings.signing_algorithms)
+        standing = Standing(settings.issuer)
+        own_agent.also_tell(standing.hear)
+        revocations = RevocationService(settings, database, outbox, own_agent, relay)
+        passwords = Passwords()
+        stack.callback(passwords.close)
+        parts = Parts(
+            settings=settings,
+            clock=clock,
+            users=UserStore(database, passwords),
+            families=FamilyStore(settings, database, revocations),
+            own_agent=own_agent,
+        )
         services = Services(
             settings=settings,
             database=database,
             clients=ClientStore(database),
-            grants=load_grants(settings),
-            tokens=TokenService(settings, keys, own_agent, load_enhancers(settings), clock),
+            parts=parts,
+            standing=standing,
+            grants=load_grants(parts),
+            tokens=TokenService(settings, keys, own_agent, load_enhancers(parts), standing, clock),
             keys=keys,
-            revocations=RevocationService(settings, database, outbox, own_agent, relay),
+            revocations=revocations,
             own_agent=own_agent,
             relay=relay,
             feed=feed,
@@ -90,6 +107,8 @@ async def running_services(settings: IssuerSettings, clock: Clock | None = None)
         await outbox.initialise()
         await services.keys.initialise()
         await note_ceiling(database, settings.token_lifetime_ceiling)  # before any token is made under it
+        async with database.read() as connection:
+            await standing.load(connection)
         await services.own_agent.catch_up()
         await feed.start()
         await stack.enter_async_context(_background(services, event_log))
@@ -157,6 +176,8 @@ async def _background(services: Services, event_log: EventLog) -> AsyncIterator[
         services.own_agent,
         services.relay,
         services.settings.token_lifetime_ceiling,
+        services.families,
+        services.standing,
     )
     tasks = [
         asyncio.create_task(services.own_agent.run(services.relay.look), name="own-agent"),

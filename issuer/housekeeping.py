@@ -5,6 +5,7 @@ import logging
 from typing import Final
 
 from issuer.errors import StoreUnavailable
+from issuer.families import FamilyStore, Standing
 from issuer.keys.key_service import KeyService
 from issuer.outbox.horizon import note_ceiling, read_horizon
 from issuer.outbox.own_agent import OwnAgent
@@ -17,16 +18,25 @@ EVERY_SECONDS: Final = 30.0
 
 
 class Housekeeping:
-    """Notes the ceiling of token life that is in use, and retires keys whose tokens are all dead."""
+    """Notes the ceiling of token life in use, retires keys whose tokens are all dead, lets go of what has ended."""
 
     def __init__(
-        self, database: Database, keys: KeyService, own_agent: OwnAgent, relay: Relay, token_lifetime_ceiling: float
+        self,
+        database: Database,
+        keys: KeyService,
+        own_agent: OwnAgent,
+        relay: Relay,
+        token_lifetime_ceiling: float,
+        families: FamilyStore,
+        standing: Standing,
     ) -> None:
         self._database = database
         self._keys = keys
         self._own_agent = own_agent
         self._relay = relay
         self._ceiling = token_lifetime_ceiling
+        self._families = families
+        self._standing = standing
 
     async def run(self) -> None:
         """Do it for ever, until cancelled."""
@@ -44,6 +54,9 @@ class Housekeeping:
             StoreUnavailable: the store does not answer.
         """
         await note_ceiling(self._database, self._ceiling)
+        await self._families.purge()
+        known = self._own_agent.rsq  # before it is asked: a family that is begun meanwhile knows as much
+        self._standing.forget(await self._families.oldest_gsq(known))
         async with self._database.read() as connection:
             horizon = await read_horizon(connection, self._database, self._ceiling)
         life = horizon.past_every_token - horizon.newest

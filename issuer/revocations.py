@@ -86,6 +86,16 @@ class RevocationService:
 
         return await self._decide(record)
 
+    async def decide(self, connection: AsyncConnection, selector: Selector, *, reason: str, actor: str) -> SignedEvent:
+        """Revoke by selector, as of now, in a transaction of the caller's, who hands it to ``enforce`` after that.
+
+        Raises:
+            ValueError: as ``Outbox.append``.
+        """
+        horizon = await read_horizon(connection, self._database, self._settings.token_lifetime_ceiling)
+        record = Revoke(selector=selector, expires_at=horizon.past_every_token, reason=reason, actor=actor[:MAX_ACTOR])
+        return await self._outbox.append(connection, Stream.REVOCATIONS, record)
+
     async def revoke_token(self, token: str, expires_at: float, *, reason: str, actor: str) -> Revocation:
         """Revoke one token; its ``exp`` in seconds since the epoch bounds how long that must be known."""
         return await self._revoke_digest(token_digest(token), expires_at, reason=reason, actor=actor)
@@ -124,7 +134,7 @@ class RevocationService:
             else:
                 decided = await self._describe(connection, row["seq"])
         if row is None:
-            await self._enforce(event)
+            await self.enforce(event)
             return _described(event), True
         with suppress(StoreUnavailable):  # another replica may have decided it, and have died before it answered
             await self._own_agent.catch_up_to(decided.seq)
@@ -154,7 +164,7 @@ class RevocationService:
                 actor=actor[:MAX_ACTOR],
             )
             event = await self._outbox.append(connection, Stream.REVOCATIONS, record)
-        await self._enforce(event)
+        await self.enforce(event)
         return msgspec.structs.replace(found, lifted_by=format_seq(event.seq), published=False)
 
     async def get(self, identifier: str) -> Revocation:
@@ -195,10 +205,10 @@ class RevocationService:
         async with self._database.write() as connection:
             horizon = await read_horizon(connection, self._database, self._settings.token_lifetime_ceiling)
             event = await self._outbox.append(connection, Stream.REVOCATIONS, record(horizon))
-        await self._enforce(event)
+        await self.enforce(event)
         return _described(event)
 
-    async def _enforce(self, event: SignedEvent) -> None:
+    async def enforce(self, event: SignedEvent) -> None:
         """What has been committed holds here from now on, and goes out; who asks for a token now gets a good one."""
         self._own_agent.hear(event)
         self._relay.offer(event)

@@ -29,6 +29,11 @@ class IssuerSettings(msgspec.Struct, frozen=True, kw_only=True):
         access_token_lifetime: unless a client has its own.
         token_lifetime_ceiling: no token lives longer, whatever a client has; the log's retention must cover it.
         skew: by how much the clocks of verifiers may differ.
+        grant_lifetime: longest time from the login of a user to the end of what comes of it, however often renewed.
+        refresh_token_lifetime: how long a refresh token may lie unused.
+        refresh_grace: for how long after its use a refresh token may be used again, if its successor has not been.
+        password_grant: whether there is the password grant, which RFC 9700 section 2.4 forbids.
+        user_claims: claims of a user's record that access tokens bear.
         feed: who may read ``/events``: with a ``token`` of scope ``tocsin.events``, whoever comes (``open``), or nobody
             (``off``).
         feed_readers: most connections to the feed at once.
@@ -47,6 +52,11 @@ class IssuerSettings(msgspec.Struct, frozen=True, kw_only=True):
     access_token_lifetime: Seconds = 900
     token_lifetime_ceiling: Seconds = 86_400
     skew: Seconds = 5
+    grant_lifetime: Seconds = 30 * 86_400
+    refresh_token_lifetime: Seconds = 7 * 86_400
+    refresh_grace: Seconds = 10
+    password_grant: bool = False
+    user_claims: tuple[str, ...] = ("roles", "tenant")
     feed: Literal["token", "open", "off"] = "token"
     feed_readers: int = 1000
     migrate: bool = True

@@ -32,6 +32,7 @@ COMMANDS: Final = {
     "lift": "Take a revocation back.",
     "revocations": "List what has been revoked.",
     "revoke": "Revoke a token, a client, a subject, a key, or everything.",
+    "user": "Add users, let them do nothing any more, or again.",
     "topics": "Create and check the Kafka topics.",
 }
 DEFAULT_FILE: Final = Path(".tocsin") / "tocsin.toml"

@@ -4,10 +4,12 @@ from typing import Any
 
 from aiohttp import web
 
+from issuer.clients import Client
 from issuer.endpoints.answers import json_answer
 from issuer.endpoints.client_authentication import authenticated_client
 from issuer.endpoints.form import read_form, required
-from issuer.endpoints.services import SERVICES
+from issuer.endpoints.services import SERVICES, Services
+from issuer.families.family_store import PREFIX
 from verifier_agent import TokenRejected
 
 
@@ -15,10 +17,28 @@ async def introspect(request: web.Request) -> web.Response:
     """Whether the token is active, and what it says. Why it is not active is nobody's business (section 2.2)."""
     services = request.app[SERVICES]
     form = await read_form(request)
-    await authenticated_client(request, form, services.clients)
+    client = await authenticated_client(request, form, services.clients)
+    token = required(form, "token")
+    if token.startswith(PREFIX):
+        return json_answer(await _refresh_token(services, client, token))
     try:
-        claims = services.tokens.read(required(form, "token"))
+        claims = services.tokens.read(token)
     except TokenRejected:
         return json_answer({"active": False})
     answer: dict[str, Any] = {**claims.raw, "active": True, "token_type": "Bearer"}
     return json_answer(answer)
+
+
+async def _refresh_token(services: Services, client: Client, token: str) -> dict[str, Any]:
+    """Of a refresh token: to whom it belongs, and to nobody else, whether it may be used still."""
+    family = await services.families.usable(token)
+    if family is None or family.client_id != client.client_id or not services.tokens.stands(family):
+        return {"active": False}
+    return {
+        "active": True,
+        "client_id": family.client_id,
+        "sub": family.sub,
+        "scope": " ".join(family.scope),
+        "exp": int(family.expires_at),
+        "token_type": "refresh_token",
+    }

@@ -5,6 +5,7 @@ from aiohttp import web
 from issuer.endpoints import (
     admin_keys,
     admin_revocations,
+    admin_users,
     events,
     health,
     introspection,
@@ -32,6 +33,8 @@ def add_routes(app: web.Application) -> None:
             web.get("/admin/v1/keys", admin_keys.list_all),
             web.post("/admin/v1/keys/rotate", admin_keys.rotate),
             web.post("/admin/v1/keys/{kid}/revoke", admin_keys.revoke),
+            web.post("/admin/v1/users/{username}/disable", admin_users.disable),
+            web.post("/admin/v1/users/{username}/enable", admin_users.enable),
             web.get("/events", events.events, allow_head=False),
             web.get("/snapshot", snapshot.snapshot, allow_head=False),
             web.get("/livez", health.livez),

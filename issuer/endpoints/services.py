@@ -6,25 +6,30 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from issuer.clients import ClientStore
+from issuer.families import FamilyStore, Standing
 from issuer.feed.feed import Feed
 from issuer.grants import Grant
 from issuer.keys.key_service import KeyService
 from issuer.outbox.own_agent import OwnAgent
 from issuer.outbox.relay import Relay
 from issuer.outbox.snapshots import Snapshots
+from issuer.parts import Parts
 from issuer.revocations import RevocationService
 from issuer.settings import IssuerSettings
 from issuer.store.database import Database
 from issuer.tokens import TokenService
+from issuer.users import UserStore
 
 
 @dataclass(frozen=True, kw_only=True)
 class Services:
-    """Everything that was built at start."""
+    """Everything that was built at start; what strategies are made with too is in ``parts``."""
 
     settings: IssuerSettings
     database: Database
     clients: ClientStore
+    parts: Parts
+    standing: Standing
     grants: Mapping[str, Grant]
     tokens: TokenService
     keys: KeyService
@@ -33,6 +38,16 @@ class Services:
     relay: Relay
     feed: Feed
     snapshots: Snapshots
+
+    @property
+    def users(self) -> UserStore:
+        """Of the parts."""
+        return self.parts.users
+
+    @property
+    def families(self) -> FamilyStore:
+        """Of the parts."""
+        return self.parts.families
 
 
 SERVICES = web.AppKey("services", Services)

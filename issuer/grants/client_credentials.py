@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from issuer.grants.grant import Authorization, GrantRequest, granted_audience, granted_scope
-from issuer.settings import IssuerSettings
+from issuer.parts import Parts
 
 
 class ClientCredentialsGrant:
@@ -11,8 +11,8 @@ class ClientCredentialsGrant:
 
     grant_type: ClassVar[str] = "client_credentials"
 
-    def __init__(self, settings: IssuerSettings) -> None:
-        self._default_audience = settings.audience
+    def __init__(self, parts: Parts) -> None:
+        self._default_audience = parts.settings.audience
 
     async def authorize(self, request: GrantRequest) -> Authorization:
         """See ``Grant.authorize``."""
@@ -20,7 +20,7 @@ class ClientCredentialsGrant:
         return Authorization(
             client=client,
             subject=client.client_id,
-            scope=granted_scope(client, parameters.get("scope")),
-            audience=granted_audience(client, parameters.get("resource"), self._default_audience),
+            scope=granted_scope(client.scopes, parameters.get("scope")),
+            audience=granted_audience(client.audiences or (self._default_audience,), parameters.get("resource")),
             rsq=request.rsq,
         )

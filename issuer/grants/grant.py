@@ -1,12 +1,14 @@
 """What a grant is: given an authenticated client's request, whom the token shall speak for, and what it may."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, Protocol
 
 import msgspec
 
 from issuer.clients import Client
-from issuer.errors import OAuthError
+from issuer.errors import OAuthError, invalid_request
+from issuer.families import Family
+from verifier_agent import Secret
 
 CREDENTIALS: Final = frozenset({"client_secret", "client_assertion"})
 """Parameters that authenticate the client; no grant needs them (RFC 6749 section 2.3.1, RFC 7521 section 4.2)."""
@@ -31,6 +33,16 @@ class GrantRequest(msgspec.Struct, frozen=True, kw_only=True):
         names = ", ".join(sorted(self.parameters))
         return f"GrantRequest(client_id={self.client.client_id!r}, parameters=({names}), rsq={self.rsq})"
 
+    def required(self, name: str) -> str:
+        """A parameter that must be there.
+
+        Raises:
+            OAuthError: ``invalid_request``, when it is not.
+        """
+        if name not in self.parameters:
+            raise invalid_request(f"parameter {name!r} is missing")
+        return self.parameters[name]
+
 
 class Authorization(msgspec.Struct, frozen=True, kw_only=True):
     """What the token shall say.
@@ -42,6 +54,11 @@ class Authorization(msgspec.Struct, frozen=True, kw_only=True):
         audience: for which services.
         rsq: oldest knowledge of revocations that was used to decide.
         claims: further claims; registered ones are the token service's.
+        family: what the token comes of, where a user has agreed to it.
+        not_after: when the token shall have ended at the latest, seconds since the epoch.
+        take: called when the token is about to be given, after which there is no way back: keeps a new family, or
+            uses up what was presented. Gives the refresh token to go with it, if there is one.
+        token_type: of what is issued, in an answer of token exchange (RFC 8693 section 2.2.1).
     """
 
     client: Client
@@ -50,10 +67,17 @@ class Authorization(msgspec.Struct, frozen=True, kw_only=True):
     audience: tuple[str, ...]
     rsq: int
     claims: Mapping[str, Any] = {}
+    family: Family | None = None
+    not_after: float | None = None
+    take: Callable[[], Awaitable[Secret | None]] | None = None
+    token_type: str | None = None
 
 
 class Grant(Protocol):
-    """A strategy for one ``grant_type``."""
+    """A strategy for one ``grant_type``. It is made with ``Parts``.
+
+    A class may have ``is_offered(settings)``; where that is false there is no such grant.
+    """
 
     grant_type: str
 
@@ -65,27 +89,26 @@ class Grant(Protocol):
         """
 
 
-def granted_scope(client: Client, asked: str | None) -> tuple[str, ...]:
-    """The scope to give: what is asked for, or everything that the client has (RFC 6749 section 3.3).
+def granted_scope(allowed: tuple[str, ...], asked: str | None) -> tuple[str, ...]:
+    """The scope to give: what is asked for, or everything that is allowed (RFC 6749 section 3.3).
 
     Raises:
-        OAuthError: ``invalid_scope``, when it asks for more than it has.
+        OAuthError: ``invalid_scope``, when more is asked for than is allowed.
     """
     if asked is None:
-        return client.scopes
+        return allowed
     wanted = tuple(dict.fromkeys(asked.split()))
-    if not wanted or not set(wanted) <= set(client.scopes):
+    if not wanted or not set(wanted) <= set(allowed):
         raise OAuthError("invalid_scope", "this client may not have every scope that it asks for")
     return wanted
 
 
-def granted_audience(client: Client, asked: str | None, default: str) -> tuple[str, ...]:
-    """The audience to give: the ``resource`` asked for, or the client's first (RFC 8707 section 2).
+def granted_audience(allowed: tuple[str, ...], asked: str | None) -> tuple[str, ...]:
+    """The audience to give: the ``resource`` asked for, or the first that is allowed (RFC 8707 section 2).
 
     Raises:
-        OAuthError: ``invalid_target``, when its tokens may not be for that resource.
+        OAuthError: ``invalid_target``, when tokens may not be for that resource.
     """
-    allowed = client.audiences or (default,)
     if asked is None:
         return allowed[:1]
     if asked not in allowed:

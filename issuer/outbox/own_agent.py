@@ -41,6 +41,7 @@ class OwnAgent:
         self._clock_guard = ClockGuard()
         self.clock_trusted = True
         self._catching_up = asyncio.Lock()
+        self._ears: list[Callable[[bytes], None]] = []
         self._refused_after: dict[Stream, int] = {}  # where the outbox cannot be read on
 
     @property
@@ -56,7 +57,11 @@ class OwnAgent:
 
     def hear(self, event: SignedEvent) -> None:
         """Apply what this process has just committed, before anybody is answered."""
-        self.verifier.apply(event.stream, event.text, received=self._clock.boot())
+        self._apply(event.stream, event.text, self._clock.boot())
+
+    def also_tell(self, hear: Callable[[bytes], None]) -> None:
+        """Have further ears for each event of the stream of revocations, as it is applied."""
+        self._ears.append(hear)
 
     async def catch_up_to(self, seq: int) -> None:
         """Know every revocation up to ``seq``, what other replicas have decided before it included.
@@ -85,7 +90,7 @@ class OwnAgent:
                     before = sequence.contiguous()
                     events = await self._outbox.after(connection, stream, before, limit=BATCH)
                     for event in events:
-                        self.verifier.apply(stream, event.text, received=received)
+                        self._apply(stream, event.text, received)
                         settling = True
                         while settling:
                             await asyncio.sleep(0)  # it takes long enough for others to have their turn
@@ -102,6 +107,12 @@ class OwnAgent:
         elif trusted:
             log.error("store_clock_leaps", extra={"time": heads.time})
         return self._known() != before_all
+
+    def _apply(self, stream: Stream, text: bytes, received: float) -> None:
+        if stream is Stream.REVOCATIONS:
+            for hear in self._ears:
+                hear(text)
+        self.verifier.apply(stream, text, received=received)
 
     def _known(self) -> list[int]:
         return [self.verifier.state.sequences[stream].contiguous() for stream in SEQUENCED]

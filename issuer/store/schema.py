@@ -112,3 +112,46 @@ client_secrets = Table(
     Column("created_at", Float, nullable=False),
     Index("ix_client_secrets_client_id", "client_id"),
 )
+
+users = Table(
+    "users",
+    metadata,
+    Column("sub", String(128), primary_key=True),
+    Column("username", String(128), nullable=False, unique=True),
+    Column("password", String(256)),  # Argon2id, with its parameters
+    Column("claims", JSON, nullable=False),
+    Column("disabled", Boolean, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("changed_at", Float, nullable=False),
+)
+
+families = Table(
+    "families",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("grant_type", String(128), nullable=False),
+    Column("client_id", String(128), ForeignKey("clients.client_id", ondelete="CASCADE"), nullable=False),
+    Column("sub", String(128), nullable=False),
+    Column("scope", JSON, nullable=False),
+    Column("audience", JSON, nullable=False),
+    # The revocations known before the user authenticated.
+    Column("gsq", BigInteger, nullable=False),
+    Column("auth_time", Float, nullable=False),
+    Column("claims", JSON, nullable=False),
+    Column("expires_at", Float, nullable=False),
+    Column("ended_at", Float),
+    Index("ix_families_expires_at", "expires_at"),
+    Index("ix_families_client_id", "client_id"),
+)
+
+refresh_tokens = Table(
+    "refresh_tokens",
+    metadata,
+    Column("hash", LargeBinary, primary_key=True),
+    Column("family", String(64), ForeignKey("families.id", ondelete="CASCADE"), nullable=False),
+    Column("expires_at", Float, nullable=False),
+    Column("used_at", Float),
+    # What was given for it; for a moment it may be asked for again.
+    Column("successor", LargeBinary),
+    Index("ix_refresh_tokens_family", "family"),
+)

@@ -5,12 +5,13 @@ from importlib.metadata import entry_points
 from typing import Any, Final, Protocol
 
 from issuer.grants import Authorization
-from issuer.settings import IssuerSettings
+from issuer.parts import Parts
 
 GROUP: Final = "tocsin.enhancers"
 
 RESERVED: Final = frozenset(
-    {"iss", "sub", "aud", "exp", "iat", "nbf", "jti", "client_id", "scope", "rsq", "sid", "cnf", "act"}
+    {"iss", "sub", "aud", "exp", "iat", "nbf", "jti", "client_id", "scope", "rsq", "sid", "grant_id"}
+    | {"auth_time", "cnf", "act"}
 )
 """Claims that are the token service's alone: they decide who may do what, and what a revocation hits."""
 
@@ -22,10 +23,25 @@ class Enhancer(Protocol):
         """Further claims for a token that is about to be signed."""
 
 
-def load_enhancers(settings: IssuerSettings) -> Sequence[Enhancer]:
-    """Every installed enhancer, made with the issuer's settings, by name."""
+def load_enhancers(parts: Parts) -> Sequence[Enhancer]:
+    """Every installed enhancer, by name."""
     found = sorted(entry_points(group=GROUP), key=lambda entry: entry.name)
-    return [entry.load()(settings) for entry in found]
+    return [entry.load()(parts) for entry in found]
+
+
+class UserClaims:
+    """Claims of the user's record, those that setting ``user_claims`` names: roles, tenant."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._users = parts.users
+        self._names = frozenset(parts.settings.user_claims) - RESERVED
+
+    async def enhance(self, authorization: Authorization) -> Mapping[str, Any]:
+        """See ``Enhancer``."""
+        if authorization.family is None or not self._names:
+            return {}
+        user = await self._users.find(authorization.subject)
+        return {} if user is None else {name: user.claims[name] for name in self._names & user.claims.keys()}
 
 
 async def enhanced(authorization: Authorization, enhancers: Sequence[Enhancer]) -> dict[str, Any]:

@@ -1,11 +1,17 @@
 """Creates and reads access tokens (RFC 9068)."""
 
+import logging
+import math
 import secrets
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
+from events import format_seq
+from issuer.errors import OAuthError
+from issuer.families import Family, Standing
+from issuer.families.family_store import CLAIM
 from issuer.grants import Authorization
 from issuer.keys.key_service import KeyService
 from issuer.outbox.own_agent import OwnAgent
@@ -14,14 +20,21 @@ from issuer.tokens.enhancers import Enhancer, enhanced
 from verifier_agent import Claims
 from verifier_agent.clocks import Clock
 
+log = logging.getLogger(__name__)
 
-class IssuedToken(msgspec.Struct, frozen=True, kw_only=True):
+BEARER: Final = "Bearer"
+"""RFC 6750."""
+
+
+class IssuedToken(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A successful answer (RFC 6749 section 5.1). Its ``repr`` would show the token, so it has none."""
 
     access_token: str
     expires_in: int
     scope: str
-    token_type: str = "Bearer"  # noqa: S105 - RFC 6750
+    token_type: str
+    refresh_token: str | None = None
+    issued_token_type: str | None = None
 
     def __repr__(self) -> str:
         return "IssuedToken(…)"
@@ -36,23 +49,29 @@ class TokenService:
         keys: KeyService,
         own_agent: OwnAgent,
         enhancers: Sequence[Enhancer],
+        standing: Standing,
         clock: Clock,
     ) -> None:
         self._settings = settings
         self._keys = keys
         self._own_agent = own_agent
         self._enhancers = enhancers
+        self._standing = standing
         self._clock = clock
 
     async def create(self, authorization: Authorization) -> IssuedToken:
         """An access token that says what was authorized.
 
         It carries ``rsq``, the revocation knowledge that the authorization rests on: a revocation after that hits it.
+        What was granted before must still stand, held against the claims that are about to be signed.
+
+        Raises:
+            OAuthError: ``invalid_grant``, when it does not.
         """
         client = authorization.client
         wanted = client.token_lifetime or self._settings.access_token_lifetime
-        lifetime = int(min(wanted, self._settings.token_lifetime_ceiling))
         now = int(self._clock.now())
+        lifetime = int(min(wanted, self._settings.token_lifetime_ceiling, (authorization.not_after or math.inf) - now))
         key = await self._keys.signing_key(self._own_agent.verifier.state.keys.published, client.token_alg)
         claims: dict[str, Any] = await enhanced(authorization, self._enhancers)
         claims |= {
@@ -68,7 +87,30 @@ class TokenService:
         scope = " ".join(authorization.scope)
         if scope:
             claims["scope"] = scope
-        return IssuedToken(access_token=key.sign(claims, "at+jwt"), expires_in=lifetime, scope=scope)
+        if authorization.family is not None:
+            self._check_standing(authorization.family, claims)
+        refresh_token = None if authorization.take is None else await authorization.take()
+        return IssuedToken(
+            access_token=key.sign(claims, "at+jwt"),
+            expires_in=lifetime,
+            scope=scope,
+            token_type=BEARER,
+            refresh_token=None if refresh_token is None else refresh_token.reveal(),
+            issued_token_type=authorization.token_type,
+        )
+
+    def stands(self, family: Family) -> bool:
+        """Whether a family has not been revoked by anything but the claims that enhancers add."""
+        claims = {"sub": family.sub, "client_id": family.client_id, "aud": family.audience[:1]}
+        claims |= {"scope": " ".join(family.scope), **family.claims, CLAIM: family.id}
+        return self._standing.ended_by(claims, family.gsq, family.auth_time) is None
+
+    def _check_standing(self, family: Family, claims: dict[str, Any]) -> None:
+        claims |= {**family.claims, CLAIM: family.id, "auth_time": int(family.auth_time)}
+        ended_by = self._standing.ended_by(claims, family.gsq, family.auth_time)
+        if ended_by is not None:
+            log.info("grant_revoked", extra={"grant_id": family.id, "revocation": format_seq(ended_by)})
+            raise OAuthError("invalid_grant", "what was granted has been revoked")
 
     def read(self, token: str, *, audience: str | None = None, scope: str | None = None) -> Claims:
         """The claims of a token of ours that is good now; for any audience unless one is named.

@@ -324,3 +324,24 @@ def test_help_names_every_command(shell: Shell) -> None:
     assert ran.code == 0
     for name in ("agent", "bench", "client", "demo", "init", "issuer", "keys", "lift", "revoke", "topics"):
         assert f"  {name} " in ran.out
+
+
+async def test_users_are_added_imported_listed_and_disabled(installation: Installation) -> None:
+    added = installation.tocsin("user", "add", "Alice", "--password", "S3cret", "--claim", "tenant=acme", "--json")
+    file = installation.folder / "people.csv"
+    file.write_text("username,password,name\nbob,pass,Bob\nALICE,other,Alice\n,x,\n")
+    imported = installation.tocsin("user", "import", "people.csv", "--json")
+    listed = installation.tocsin("user", "list", "--json").json()["users"]
+
+    assert (added.json()["username"], added.json()["claims"]) == ("alice", {"tenant": "acme"})
+    assert imported.code == 3
+    assert [fault["line"] for fault in json.loads(imported.out)["faults"]] == [3, 4]
+    assert [user["username"] for user in listed] == ["alice", "bob"]
+    assert "S3cret" not in added.out + imported.out
+
+    answer = installation.tocsin("user", "disable", "alice", "--reason", "has left", "--json").json()
+    revoked = installation.tocsin("revocations", "--json").json()["revocations"]
+    assert revoked[0]["id"] == answer["revocation"]
+    assert revoked[0]["selector"]["claims"] == {"sub": added.json()["sub"]}
+    installation.tocsin("user", "enable", "alice", "--reason", "is back", "--json").json()
+    assert installation.tocsin("user", "disable", "nobody", "--reason", "x").code == 2

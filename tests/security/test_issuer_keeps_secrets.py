@@ -139,7 +139,7 @@ async def test_a_grant_is_given_the_form_without_the_clients_credentials(tmp_pat
     installation = await Installation.create(tmp_path)
     form = {"grant_type": "client_credentials", "client_id": "demo", "client_secret": installation.demo.secret}
     async with installation.running() as issuer:
-        grant = Remembers(installation.settings)
+        grant = Remembers(issuer.services.parts)
         cast("dict[str, Any]", issuer.services.grants)[grant.grant_type] = grant
         answer = await issuer.form("/oauth2/token", None, **form, client_assertion="S3cret", device="robot-7")
 

@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from issuer.clients import Client, ClientStore
-from issuer.grants import load_grants
+from issuer.grants import offered_grants
 from issuer.settings import IssuerSettings
 from issuer.store.database import Database
 from issuer.store.migration import check_version
@@ -98,7 +98,7 @@ def rotate_secret(context: Context, client_id: str) -> None:
 
 def _check(client: Client, settings: IssuerSettings) -> None:
     """Refuse what this issuer would never give the client."""
-    known = load_grants(settings)
+    known = offered_grants(settings)
     for grant in client.grants:
         if grant not in known:
             raise CommandFailed(f"there is no grant {grant!r}, only {', '.join(sorted(known))}", exit_code=WRONG_USE)

@@ -12,7 +12,8 @@ DAY = 86_400.0
 def housekeeping(issuer: Replica) -> Housekeeping:
     inside = issuer.services
     return Housekeeping(
-        inside.database, inside.keys, inside.own_agent, inside.relay, inside.settings.token_lifetime_ceiling
+        *(inside.database, inside.keys, inside.own_agent, inside.relay, inside.settings.token_lifetime_ceiling),
+        *(inside.families, inside.standing),
     )
 
 

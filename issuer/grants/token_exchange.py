@@ -1,0 +1,77 @@
+"""Token exchange (RFC 8693): a service that was sent a token gets one for the next service, never with more in it."""
+
+from typing import Any, ClassVar, Final
+
+from issuer.clients import Client
+from issuer.errors import invalid_request
+from issuer.grants.grant import Authorization, GrantRequest, granted_audience, granted_scope
+from issuer.parts import Parts
+from verifier_agent import Claims, TokenRejected
+
+ACCESS_TOKEN: Final = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - RFC 8693 section 3
+MOST_ACTORS: Final = 8
+CARRIED: Final = ("grant_id", "sid", "auth_time")
+"""Claims by which what comes of a token is revoked with it."""
+
+
+class TokenExchangeGrant:
+    """Delegation: the new token speaks for the same user, names who acts (``act``), and ends no later."""
+
+    grant_type: ClassVar[str] = "urn:ietf:params:oauth:grant-type:token-exchange"
+
+    def __init__(self, parts: Parts) -> None:
+        self._own_agent = parts.own_agent
+        self._default_audience = parts.settings.audience
+
+    async def authorize(self, request: GrantRequest) -> Authorization:
+        """See ``Grant.authorize``; a subject token that is no good is ``invalid_request`` (section 2.2.2)."""
+        client, subject = request.client, self._subject(request)
+        allowed = tuple(scope for scope in client.scopes if scope in subject.scope)
+        audiences = client.audiences or (self._default_audience,)
+        known = subject.raw.get("rsq")
+        return Authorization(
+            client=client,
+            subject=subject.sub or "",
+            scope=granted_scope(allowed, request.parameters.get("scope")),
+            audience=granted_audience(audiences, request.parameters.get("resource")),
+            rsq=min(request.rsq, known if isinstance(known, int) else 0),
+            claims={
+                **{name: subject.raw[name] for name in CARRIED if name in subject.raw},
+                "act": _actors(client, subject),
+            },
+            not_after=subject.exp,
+            token_type=ACCESS_TOKEN,
+        )
+
+    def _subject(self, request: GrantRequest) -> Claims:
+        parameters = request.parameters
+        if request.required("subject_token_type") != ACCESS_TOKEN:
+            raise invalid_request(f"subject_token_type must be {ACCESS_TOKEN}")
+        if parameters.get("requested_token_type", ACCESS_TOKEN) != ACCESS_TOKEN:
+            raise invalid_request(f"requested_token_type must be {ACCESS_TOKEN}")
+        if "actor_token" in parameters or "actor_token_type" in parameters:
+            raise invalid_request("who acts is the client; there is no actor_token here")
+        try:
+            subject = self._own_agent.verify(request.required("subject_token"), audience=None)
+        except TokenRejected as error:
+            raise invalid_request("the subject token is not good here, or not any more") from error
+        if not _was_sent_to(request.client, subject, self._default_audience):
+            raise invalid_request("the subject token was issued neither to this client nor for its services")
+        return subject
+
+
+def _was_sent_to(client: Client, subject: Claims, default: str) -> bool:
+    """Whether the client may have it: it is its own, or is meant for a service of its."""
+    services = {client.client_id, *(client.audiences or (default,))}
+    return subject.client_id == client.client_id or not services.isdisjoint(subject.aud)
+
+
+def _actors(client: Client, subject: Claims) -> dict[str, Any]:
+    """Who acts, and who acted before (section 4.1)."""
+    before, depth = subject.raw.get("act"), 1
+    each = before
+    while isinstance(each, dict):
+        each, depth = each.get("act"), depth + 1
+    if depth > MOST_ACTORS:
+        raise invalid_request(f"the subject token has passed through {MOST_ACTORS} actors already")
+    return {"sub": client.client_id, **({"act": before} if isinstance(before, dict) else {})}

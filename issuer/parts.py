@@ -1,0 +1,28 @@
+"""What strategies are made with: grants and enhancers, ours and an application's own."""
+
+from dataclasses import dataclass
+
+from issuer.families import FamilyStore
+from issuer.outbox.own_agent import OwnAgent
+from issuer.settings import IssuerSettings
+from issuer.users import UserStore
+from verifier_agent.clocks import Clock
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """Services of the issuer.
+
+    Attributes:
+        settings: of this process.
+        clock: of this machine.
+        users: to find users, and to tell whether a password is theirs.
+        families: to keep what a user has agreed to.
+        own_agent: to verify tokens of ours.
+    """
+
+    settings: IssuerSettings
+    clock: Clock
+    users: UserStore
+    families: FamilyStore
+    own_agent: OwnAgent

@@ -1,0 +1,7 @@
+"""Users: who they are, and how they prove it."""
+
+from issuer.users.passwords import Passwords
+from issuer.users.user import User
+from issuer.users.user_store import UserStore
+
+__all__ = ["Passwords", "User", "UserStore"]

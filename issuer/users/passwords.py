@@ -1,0 +1,69 @@
+"""Passwords: hashed with Argon2id (RFC 9106) in threads of their own, a few at once."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, TypeVar
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+from argon2.profiles import RFC_9106_LOW_MEMORY
+
+T = TypeVar("T")
+
+MAX_PASSWORD: Final = 1024
+"""Characters; more would only cost time."""
+AT_ONCE: Final = max(1, (os.cpu_count() or 2) // 2)
+"""Hashes made at once: each takes a core and 64 MiB, and the event loop needs a core too."""
+
+
+class Passwords:
+    """Makes and checks hashes; nobody on the event loop waits for the work itself."""
+
+    def __init__(self, hasher: PasswordHasher | None = None, *, at_once: int = AT_ONCE) -> None:
+        """Set up.
+
+        Args:
+            hasher: by default with the second recommendation of RFC 9106 section 4: 64 MiB, three passes.
+            at_once: hashes made at once; further ones wait for their turn.
+        """
+        self._hasher = hasher or PasswordHasher.from_parameters(RFC_9106_LOW_MEMORY)
+        self._threads = ThreadPoolExecutor(at_once, thread_name_prefix="argon2")
+        self._nobody: str | None = None
+
+    async def hash(self, password: str) -> str:
+        """A hash to keep, with its parameters and salt in it.
+
+        Raises:
+            ValueError: the password is empty or too long.
+        """
+        if not 1 <= len(password) <= MAX_PASSWORD:
+            raise ValueError(f"a password must be 1 to {MAX_PASSWORD} characters")
+        return await self._in_a_thread(self._hasher.hash, password)
+
+    async def check(self, kept: str | None, password: str) -> bool:
+        """Whether the password is the one that ``kept`` was made of; ``None``, for nobody, takes as long."""
+        if not 1 <= len(password) <= MAX_PASSWORD:
+            password, kept = "-", None
+        if self._nobody is None:
+            self._nobody = await self._in_a_thread(self._hasher.hash, os.urandom(16).hex())
+        matches = await self._in_a_thread(self._matches, kept or self._nobody, password)
+        return matches and kept is not None
+
+    def is_outdated(self, kept: str) -> bool:
+        """Whether it was made with other parameters than today's, and should be made anew at the next login."""
+        return self._hasher.check_needs_rehash(kept)
+
+    def close(self) -> None:
+        """End the threads, when they have done what they are at."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _matches(self, kept: str, password: str) -> bool:
+        try:
+            return self._hasher.verify(kept, password)
+        except (VerificationError, InvalidHashError):
+            return False
+
+    async def _in_a_thread(self, work: Callable[..., T], *given: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *given)

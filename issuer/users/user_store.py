@@ -1,0 +1,138 @@
+"""Users in the store."""
+
+import secrets
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import RowMapping, insert, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from issuer.errors import Conflict, NotFound
+from issuer.store.database import Database
+from issuer.store.schema import users
+from issuer.users.passwords import Passwords
+from issuer.users.user import User, normalized
+
+SUB_BYTES: Final = 16
+
+
+class UserStore:
+    """Adds users, finds them, and tells whether a password is theirs."""
+
+    def __init__(self, database: Database, passwords: Passwords) -> None:
+        self._database = database
+        self._passwords = passwords
+
+    async def add(
+        self, username: str, password: str | None, *, claims: dict[str, Any] | None = None, sub: str | None = None
+    ) -> User:
+        """Add a user.
+
+        Args:
+            username: see ``normalized``.
+            password: ``None`` for a user who logs in elsewhere.
+            claims: see ``User``.
+            sub: taken over from elsewhere; made up when absent.
+
+        Raises:
+            Conflict: there is one of this name or ``sub`` already.
+            ValueError: name or password cannot be.
+        """
+        user = User(
+            sub=sub or secrets.token_urlsafe(SUB_BYTES), username=normalized(username), claims=dict(claims or {})
+        )
+        kept = None if password is None else await self._passwords.hash(password)
+        now = self._database.time()
+        try:
+            async with self._database.write() as connection:
+                await connection.execute(
+                    insert(users).values(
+                        sub=user.sub,
+                        username=user.username,
+                        password=kept,
+                        claims=user.claims,
+                        disabled=False,
+                        created_at=now,
+                        changed_at=now,
+                    )
+                )
+        except IntegrityError as error:
+            raise Conflict(f"there is a user {user.username!r}, or that sub, already") from error
+        return user
+
+    async def log_in(self, username: str, password: str) -> User | None:
+        """The user whose name and password these are; ``None`` for all others, after as much work."""
+        row = await self._row(username)
+        if not await self._passwords.check(None if row is None else row["password"], password) or row is None:
+            return None
+        if row["disabled"]:
+            return None
+        if self._passwords.is_outdated(row["password"]):
+            await self._keep_password(row["sub"], await self._passwords.hash(password))
+        return _user(row)
+
+    async def find(self, sub: str) -> User | None:
+        """The user with this identifier, disabled or not."""
+        async with self._database.read() as connection:
+            row = (await connection.execute(select(users).where(users.c.sub == sub))).mappings().one_or_none()
+        return None if row is None else _user(row)
+
+    async def named(self, username: str) -> User:
+        """The user of this name.
+
+        Raises:
+            NotFound: there is none.
+        """
+        row = await self._row(username)
+        if row is None:
+            raise NotFound(f"there is no user {username!r}")
+        return _user(row)
+
+    async def all(self, *, limit: int = 1000, after: str = "") -> Sequence[User]:
+        """Users by name, above ``after``."""
+        query = select(users).where(users.c.username > after).order_by(users.c.username).limit(limit)
+        async with self._database.read() as connection:
+            return [_user(row) for row in (await connection.execute(query)).mappings()]
+
+    async def set_password(self, username: str, password: str) -> User:
+        """Give the user another password; sessions and tokens live on, unless they are revoked too.
+
+        Raises:
+            NotFound: there is no such user.
+            ValueError: the password cannot be.
+        """
+        user = await self.named(username)
+        await self._keep_password(user.sub, await self._passwords.hash(password))
+        return user
+
+    async def switch(self, connection: AsyncConnection, username: str, *, disabled: bool) -> User:
+        """Let the user do nothing any more, or again, in a transaction of the caller's.
+
+        Raises:
+            NotFound: there is no such user.
+        """
+        user = await self.named(username)
+        await connection.execute(
+            update(users).where(users.c.sub == user.sub).values(disabled=disabled, changed_at=self._database.time())
+        )
+        return msgspec.structs.replace(user, disabled=disabled)
+
+    async def _keep_password(self, sub: str, kept: str) -> None:
+        async with self._database.write() as connection:
+            await connection.execute(
+                update(users).where(users.c.sub == sub).values(password=kept, changed_at=self._database.time())
+            )
+
+    async def _row(self, username: str) -> RowMapping | None:
+        try:
+            name = normalized(username)
+        except ValueError:
+            return None
+        async with self._database.read() as connection:
+            return (await connection.execute(select(users).where(users.c.username == name))).mappings().one_or_none()
+
+
+def _user(row: RowMapping) -> User:
+    return User(sub=row["sub"], username=row["username"], claims=row["claims"], disabled=row["disabled"])

@@ -1,0 +1,81 @@
+"""Users' names and passwords."""
+
+import asyncio
+
+import pytest
+from argon2 import PasswordHasher
+
+from issuer.users import Passwords, User
+from issuer.users.user import normalized
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [("Alice", "alice"), (" bob ", "bob"), ("STRASSE", "strasse"), ("stra\N{LATIN SMALL LETTER SHARP S}e", "strasse")],
+)
+def test_names_have_one_form(given: str, name: str) -> None:
+    assert normalized(given) == name
+    assert normalized(name) == name
+
+
+@pytest.mark.parametrize("name", ["", "  ", "a\0b", "x" * 129, "a\N{ZERO WIDTH SPACE}b", "a\nb"])
+def test_names_that_nobody_could_tell_apart_are_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="user name"):
+        normalized(name)
+
+
+def test_a_user_is_made_with_a_normal_name_alone() -> None:
+    with pytest.raises(ValueError, match="normal form"):
+        User(sub="1", username="Alice")
+
+
+async def test_a_password_is_known_again_and_no_other_is() -> None:
+    passwords = Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+    kept = await passwords.hash("correct horse")
+
+    assert kept.startswith("$argon2id$")
+    assert await passwords.check(kept, "correct horse")
+    for wrong in ("", "correct hors", "x" * 5000):
+        assert not await passwords.check(kept, wrong)
+    assert not await passwords.check(None, "correct horse")
+    assert not await passwords.check("no hash", "correct horse")
+    passwords.close()
+
+
+async def test_a_hash_of_other_parameters_is_outdated() -> None:
+    old = Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+    new = Passwords()
+    kept = await old.hash("correct horse")
+
+    assert not old.is_outdated(kept)
+    assert new.is_outdated(kept)
+    for each in (old, new):
+        each.close()
+
+
+async def test_no_more_are_hashed_at_once_than_allowed() -> None:
+    running = most = 0
+
+    class Slow(PasswordHasher):
+        def hash(self, password: str | bytes, *, salt: bytes | None = None) -> str:
+            nonlocal running, most
+            running += 1
+            most = max(most, running)
+            try:
+                return super().hash(password, salt=salt)
+            finally:
+                running -= 1
+
+    passwords = Passwords(Slow(time_cost=1, memory_cost=1024, parallelism=1), at_once=1)
+    await asyncio.gather(*(passwords.hash("x") for _ in range(20)))
+    passwords.close()
+
+    assert most == 1
+
+
+@pytest.mark.parametrize("password", ["", "x" * 1025])
+async def test_a_password_that_cannot_be_is_refused(password: str) -> None:
+    passwords = Passwords()
+    with pytest.raises(ValueError, match="1 to 1024"):
+        await passwords.hash(password)
+    passwords.close()
