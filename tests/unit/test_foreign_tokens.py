@@ -105,7 +105,22 @@ def test_a_foreign_issuer_may_have_an_audience_of_its_own() -> None:
         assert both.verify(both.own.token())
 
 
+def test_a_token_that_is_for_another_service_is_told_which_one_was_expected() -> None:
+    both = Both(audience="shop-api")
+    with pytest.raises(TokenRejected, match="'shop-api'"):
+        both.verify(both.token())
+
+
 # -- one issuer's keys are for its own tokens
+
+
+def test_a_key_of_the_same_name_as_ours_is_another_key(both: Both) -> None:
+    ours = both.own.key
+    theirs = key(ours.kid)
+    both.load("one", ours.kid)
+    for _ in range(2):
+        assert both.verify(both.own.token()).sub == "alice"
+        assert both.verify(both.token(ours.kid, signed_by=theirs, typ="at+jwt")).sub == "carol"
 
 
 def test_a_foreign_key_signs_nothing_in_our_name(both: Both) -> None:

@@ -133,6 +133,28 @@ def test_a_wall_clock_that_is_set_back_does_not_make_knowledge_look_young(issuer
         verify(token)
 
 
+def test_knowledge_that_becomes_too_old_is_noticed_also_right_after_something_has_changed(
+    issuer: IssuerSimulator, listener: Listener, verify: Any
+) -> None:
+    token = issuer.token(exp=int(issuer.clock.now()) + 10_000)
+    verify(token)
+    listener.hear(issuer.revoke(Selector.of(sub="somebody else")))
+    issuer.clock.advance(900.5)
+
+    with pytest.raises(VerificationUnavailable):
+        verify(token)
+
+
+def test_a_call_that_wants_newer_knowledge_gets_it_or_nothing(issuer: IssuerSimulator, verify: Any) -> None:
+    token = issuer.token()
+    verify(token)
+    issuer.clock.advance(0.5)
+    verify(token, max_staleness=1)
+    with pytest.raises(VerificationUnavailable):
+        verify(token, max_staleness=0.25)
+    verify(token)
+
+
 def test_the_texts_of_required_scopes_are_remembered_up_to_a_bound(issuer: IssuerSimulator, verify: Any) -> None:
     token = issuer.token(scope=" ".join(f"s{number}" for number in range(200)))
     for number in range(2 * MAX_SCOPES):

@@ -265,3 +265,42 @@ def test_nothing_is_left_behind_by_what_was_lifted() -> None:
 
     assert index.selectors == 0
     assert not index._selectors[ISSUER]._by_claim
+
+
+def test_revocations_that_arrive_out_of_order_hide_none_behind_an_older_one() -> None:
+    index = RevocationIndex(ISSUER)
+    for seq in (10, 5, 20, 7):
+        index.revoke(seq, 1.0, Revoke(selector=Selector.of(sub="alice"), expires_at=50.0))
+
+    for rsq, revoked in [(0, True), (5, True), (7, True), (10, True), (19, True), (20, False)]:
+        assert bool(index.find(as_claims({"iss": ISSUER, "sub": "alice", "rsq": rsq}), DIGESTS[0])) is revoked
+
+
+def test_what_is_restored_twice_is_lifted_once() -> None:
+    index = RevocationIndex(ISSUER)
+    index.revoke(1, 1.0, Revoke(selector=Selector.of(sub="alice"), expires_at=50.0))
+    index.revoke_digests(2, RevokeDigests(digests=pack_digests([DIGESTS[0]]), expires_at=50.0))
+    for _ in range(2):
+        index.restore(index.dump())
+    assert (index.selectors, index.digests) == (1, 1)
+
+    for target in (1, 2):
+        index.lift(Lift(target=target, expires_at=50.0))
+    assert (index.selectors, index.digests) == (0, 0)
+    assert not index.find(as_claims({"iss": ISSUER, "sub": "alice"}), DIGESTS[0])
+    assert not index.freeze().digest_expiry
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        Revoke(selector=Selector.of(sub="alice"), expires_at=50.0),
+        Revoke(selector=Selector(), expires_at=50.0),
+        RevokeDigests(digests=pack_digests([DIGESTS[0]]), expires_at=50.0),
+    ],
+)
+def test_whether_anything_was_forgotten_is_told(record: Revoke | RevokeDigests) -> None:
+    index = RevocationIndex(ISSUER)
+    tell(index, Said(1, 1.0, record))
+
+    assert [index.forget(time) for time in (49.0, 50.0, 51.0)] == [False, True, False]
