@@ -7,7 +7,7 @@ UV ?= uv
 LOCK := $(UV) pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 --upgrade
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test fast fuzz mutants bench bench-peers pythons services compose lint format lock clean
+.PHONY: help demo run test fast fuzz mutants bench bench-delivery bench-peers pythons services compose lint format lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -47,6 +47,9 @@ bench: $(VENV)/dev.stamp ## delivery on the embedded log and on Kafka, and verif
 	@$(BIN)/tocsin bench delivery
 	@$(BIN)/python -m tests.services with kafka -- $(BIN)/tocsin bench delivery --log kafka://{kafka} --agents 20 --processes 2
 	@$(BIN)/tocsin bench verify
+
+bench-delivery: $(VENV)/dev.stamp services ## delivery against its goals, on Kafka, Redis, SQLite and the feed; writes docs/performance.md (4 to 5 minutes)
+	@$(BIN)/python -m benchmarks.report --measure delivery
 
 bench-peers: ## verification beside every peer there is: Python's, and those of Node and Go where installed (3 minutes)
 	@$(MAKE) --no-print-directory VENV=.venv-bench .venv-bench/bench.stamp

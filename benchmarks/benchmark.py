@@ -63,7 +63,8 @@ class Benchmark:
         parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{self.name}", description=self.what)
         for name, (default, text) in self.arguments.items():
             kind = str if default is None else type(default)
-            parser.add_argument(f"--{name}", default=default, type=kind, help=f"{text} (default: {default})")
+            option = f"--{name.replace('_', '-')}"
+            parser.add_argument(option, default=default, type=kind, help=f"{text} (default: {default})")
         parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured to this file")
         parser.add_argument("--plot", type=Path, metavar="FILE.svg", help="draw it (needs matplotlib)")
         return parser

@@ -1,4 +1,4 @@
-"""What was asked of the verifier, and whether the figures say so. The goals are in the order of issue 4."""
+"""What was asked, and whether the figures say so: of the verifier in the order of issue 4, and of delivery."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from benchmarks.benchmark import Document, Table
+from tocsin.delivery.goals import delivery_goals
 from tocsin.verification.issuer import ALGORITHMS
 
 Results = Mapping[str, Document]
@@ -49,6 +50,15 @@ def table(results: Results) -> Table:
         for verdict in verdicts(results)
     ]
     return Table("Goals", ["WHAT", ">GOAL", ">MEASURED", "IN THE SAME RUN", ""], rows)
+
+
+def delivery_table(results: Results) -> Table:
+    """Those of delivery, which are those of issue 5."""
+    rows = [
+        (goal.what, goal.goal, goal.measured, goal.beside, "met" if goal.met else "**missed**")
+        for goal in delivery_goals(results.get("delivery", {}))
+    ]
+    return Table("Goals of delivery", ["WHAT", ">GOAL", ">MEASURED", "IN THE SAME RUN", ""], rows)
 
 
 def _again(document: Document) -> Iterator[Verdict]:

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from benchmarks import cores, digests, goals, growth, limits, memory, plots, verification
+from benchmarks import cores, delivery, digests, goals, growth, limits, memory, plots, verification
 from benchmarks.benchmark import Table
 from benchmarks.peers import __main__ as peers
 
@@ -20,8 +20,12 @@ FIGURES: Final = ROOT / "docs" / "figures"
 RESULTS: Final = Path(__file__).parent / "results"
 MARKED: Final = re.compile(r"(<!-- figures: (\w+) -->\n).*?(<!-- end of figures -->)", re.DOTALL)
 BENCHMARKS: Final = {
-    module.BENCHMARK.name: module.BENCHMARK for module in (verification, limits, digests, growth, cores, memory, peers)
+    module.BENCHMARK.name: module.BENCHMARK
+    for module in (verification, limits, digests, growth, cores, memory, peers, delivery)
 }
+
+SERVICES: Final = {"digests": {"redis": "{redis}"}, "delivery": {"kafka": "kafka://{kafka}", "redis": "{redis}"}}
+"""What a benchmark is given, by the name of the option."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -54,9 +58,9 @@ def written(page: str, results: goals.Results) -> str:
 
     def fill(mark: re.Match[str]) -> str:
         name = mark[2]
-        if name not in {"goals", "machine", *BENCHMARKS}:
+        if name not in {"goals", "delivery_goals", "machine", *BENCHMARKS}:
             raise ValueError(f"docs/performance.md marks a place for {name!r}, which nothing measures")
-        if name in BENCHMARKS and name not in results:
+        if name.removesuffix("_goals") in BENCHMARKS.keys() - results.keys():
             return mark[0]
         return f"{mark[1]}\n{''.join(_part(name, results))}{mark[3]}"
 
@@ -66,6 +70,8 @@ def written(page: str, results: goals.Results) -> str:
 def _part(name: str, results: goals.Results) -> Iterator[str]:
     if name == "goals":
         yield markdown(goals.table(results))
+    elif name == "delivery_goals":
+        yield markdown(goals.delivery_table(results))
     elif name == "machine":
         yield _machines(results)
     else:
@@ -99,10 +105,11 @@ def _result(name: str) -> Path:
 
 
 def _measure(name: str) -> None:
-    """In a fresh process; the one that needs Redis is given a server of its own."""
+    """In a fresh process; those that need Redis or Kafka are given servers of their own."""
     command = [sys.executable, "-m", f"benchmarks.{name}", "--json", str(_result(name))]
-    if name == "digests":
-        command = [sys.executable, "-m", "tests.services", "with", "redis", "--", *command, "--redis", "{redis}"]
+    if needed := SERVICES.get(name):
+        given = [text for service, url in needed.items() for text in (f"--{service}", url)]
+        command = [sys.executable, "-m", "tests.services", "with", *needed, "--", *command, *given]
     subprocess.run(command, cwd=ROOT, check=True)
 
 
