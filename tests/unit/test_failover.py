@@ -82,6 +82,12 @@ def test_a_log_that_cannot_be_read_at_the_start_is_not_waited_for() -> None:
     assert watched.pass_time(0.5, beats=False) is Fault.UNREADABLE
 
 
+def test_a_log_that_takes_the_connection_and_gives_nothing_is_waited_for_no_longer_than_one_that_falls_silent() -> None:
+    watched = Watched()
+    assert watched.pass_time(SILENT_SECONDS, beats=False) is None
+    assert watched.pass_time(1, beats=False) is Fault.SILENT
+
+
 def test_a_process_that_stood_still_does_not_blame_the_log(watched: Watched) -> None:
     watched.now += 3600
     assert watched.pass_time(SILENT_SECONDS, beats=False) is None
