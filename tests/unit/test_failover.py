@@ -17,7 +17,7 @@ from events.log import Entry
 from events.log.memory import MemoryLog
 from tests.simulator import AUDIENCE, IssuerSimulator, publish
 from verifier_agent import Agent, AgentSettings, Outcome, RejectionCode, SettingInvalid, TokenRejected
-from verifier_agent.failover import (
+from verifier_agent.failover_rule import (
     LATE_SECONDS,
     LONGEST_STEADY_SECONDS,
     MISSING_SECONDS,
