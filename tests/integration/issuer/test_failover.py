@@ -21,6 +21,8 @@ from tests.services.ports import free_ports
 from tests.services.service import Service
 from verifier_agent import Agent, AgentSettings, RejectionCode
 
+pytestmark = pytest.mark.timeout(300)  # a broker is killed and started, and then has to be good for a while
+
 
 @pytest.fixture
 async def installation(kafka_broker_of_its_own: Service, tmp_path: Path) -> Installation:
