@@ -178,11 +178,16 @@ class KafkaLog:
             enable_auto_commit=False,
             auto_offset_reset="none",  # a lost position is for the reader to decide about
             fetch_max_wait_ms=FETCH_WAIT_MS,
-            retry_backoff_ms=20,  # it asks where a topic is, and goes to sleep for so long, twice before it can read
             request_timeout_ms=int(CALL_SECONDS * 1000),
             max_partition_fetch_bytes=4 * MAX_MESSAGE_BYTES,
         )
         await _started(consumer)
+        try:
+            # It would learn of a topic when it is asked about it, and sleep a while before it sees what it has learnt.
+            await consumer._client.set_topics([self._settings.topic(stream) for stream in Stream])  # noqa: SLF001
+        except BaseException:
+            await _stopped(consumer)
+            raise
         return consumer
 
     @asynccontextmanager
