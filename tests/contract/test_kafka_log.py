@@ -217,6 +217,25 @@ async def _appended(log: EventLog, events: list[bytes]) -> None:
                 await asyncio.sleep(0.2)
 
 
+async def test_a_fetch_that_waits_at_the_broker_holds_up_nothing_else(
+    kafka: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("events.log.kafka.FETCH_WAIT_MS", 100_000)
+    log = open_log(await made(kafka))
+    await log.append(Stream.KEYS, [b"one"])
+    await log.append(Stream.REVOCATIONS, [b"two", b"three"])
+    after: dict[Stream, int | None] = dict.fromkeys([Stream.KEYS, Stream.REVOCATIONS])
+    async with asyncio.timeout(BOUND):
+        while None in after.values():
+            after |= {entry.stream: entry.position for entry in await log.read(after, wait=1.0)}
+    assert await log.read(after, wait=0.2) == []
+
+    assert await log.head(Stream.REVOCATIONS) == after[Stream.REVOCATIONS]
+    back = await log.read({Stream.KEYS: None}, wait=BOUND)
+    assert [entry.data for entry in back] == [b"one"]
+    await log.close()
+
+
 async def _retried(call: Callable[[], Awaitable[T]]) -> T:
     """Try again while the log is unavailable, as those who follow it do."""
     async with asyncio.timeout(60):
