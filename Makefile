@@ -7,7 +7,7 @@ UV ?= uv
 LOCK := $(UV) pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 --upgrade
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test fast fuzz mutants bench bench-delivery bench-peers pythons services compose lint format lock clean
+.PHONY: help demo run test fast fuzz mutants faults soak bench bench-delivery bench-peers pythons services compose lint format lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -42,6 +42,13 @@ fuzz: ## coverage-guided fuzzing of tokens and of events, FUZZ_SECONDS=30 each (
 
 mutants: $(VENV)/dev.stamp ## drop or turn round each step of verifying in turn: some test must fail (about half an hour)
 	@$(BIN)/python -m tests.mutation
+
+faults: $(VENV)/dev.stamp services ## break every part in turn while agents verify, and write docs/outages.md (about 25 minutes)
+	@$(BIN)/python -m tests.faults
+
+SOAK_SECONDS ?= 900
+soak: $(VENV)/dev.stamp services ## random faults on one installation for SOAK_SECONDS=900; SEED= to do it again
+	@$(BIN)/python -m tests.faults.soak --seconds $(SOAK_SECONDS) $(if $(SEED),--seed $(SEED))
 
 bench: $(VENV)/dev.stamp ## delivery on the embedded log and on Kafka, and verification, on this machine (about 1 minute)
 	@$(BIN)/tocsin bench delivery
