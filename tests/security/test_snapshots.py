@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 import pytest
 
-from events import Heartbeat, KeyState, Selector, Snapshot, Stream
+from events import Heartbeat, KeyState, RefusalCode, Selector, Snapshot, Stream
 from events.records import MAX_SKEW
 from tests.sealed import seal, sealed_snapshot
 from tests.simulator import HOUR, ISSUER, IssuerSimulator, Listener, signing_key
-from verifier_agent import RejectionCode, SnapshotInvalid, UnavailableCode, VerificationUnavailable
+from verifier_agent import Outcome, RejectionCode, SnapshotInvalid, UnavailableCode, VerificationUnavailable
 from verifier_agent.errors import SnapshotCode
 from verifier_agent.saved import SealedSnapshot
 
@@ -206,3 +206,22 @@ def test_a_seal_whose_heads_the_bytes_do_not_reach_makes_nothing_fresh(issuer: I
 
     assert listener.freshness is None
     assert listener.verifier.state.holes()
+
+
+def test_a_heartbeat_older_than_the_seal_is_rolled_back(issuer: IssuerSimulator) -> None:
+    old = issuer.beat()
+    snapshot = sealed_snapshot(issuer)
+    listener = Listener(issuer)
+    restore(listener, snapshot)
+
+    assert listener.hear(old) == [RefusalCode.ROLLED_BACK]
+    assert listener.hear(issuer.beat()) == [Outcome.APPLIED]
+
+
+def test_what_a_snapshot_brings_moves_the_epoch(issuer: IssuerSimulator) -> None:
+    listener = Listener.caught_up(issuer)
+    issuer.revoke(Selector.of(sub="alice"))
+    snapshot, before = sealed_snapshot(issuer), listener.verifier.state.epoch
+    restore(listener, snapshot)
+
+    assert listener.verifier.state.epoch > before

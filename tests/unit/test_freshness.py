@@ -1,10 +1,13 @@
 """How old knowledge is."""
 
+import math
+
 import pytest
 
 from events import Heartbeat
+from events.records import MAX_SKEW
 from tests.simulator import NOON, FakeClock, IssuerSimulator, Listener
-from verifier_agent.freshness import MAX_WAITING, Freshness
+from verifier_agent.freshness import MAX_WAITING, Freshness, heard_at
 
 
 def beat(time: float) -> Heartbeat:
@@ -110,3 +113,11 @@ def test_a_heartbeat_that_leaves_a_stream_out_is_never_complete(issuer: IssuerSi
     listener.hear(*issuer.said)
 
     assert listener.freshness is None
+
+
+@pytest.mark.parametrize(
+    ("time", "heard"),
+    [(NOON - 60, -10.0), (NOON, 50.0), (NOON + MAX_SKEW, 50.0), (NOON + MAX_SKEW + 0.1, -math.inf)],
+)
+def test_what_was_kept_is_as_old_as_the_wall_clock_says_or_infinitely_old(time: float, heard: float) -> None:
+    assert heard_at(time, NOON, 50.0) == heard

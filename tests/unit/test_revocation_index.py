@@ -304,3 +304,24 @@ def test_whether_anything_was_forgotten_is_told(record: Revoke | RevokeDigests) 
     tell(index, Said(1, 1.0, record))
 
     assert [index.forget(time) for time in (49.0, 50.0, 51.0)] == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("rsq", "revoked"), [(0, True), (4, True), (5, False), (MAX_SEQ, False), (MAX_SEQ + 1, False), (True, False)]
+)
+def test_a_usable_rsq_decides_whatever_the_clocks_said(rsq: int, revoked: bool) -> None:
+    index = RevocationIndex(ISSUER)
+    index.revoke(5, 10.0, Revoke(selector=Selector.of(sub="alice"), expires_at=50.0))
+
+    late = as_claims({"iss": ISSUER, "sub": "alice", "rsq": rsq, "iat": 11.0})
+    assert bool(index.find(late, DIGESTS[0])) is revoked
+
+
+def test_a_cutoff_by_time_asks_for_every_claim_of_its_selector() -> None:
+    index = RevocationIndex(ISSUER)
+    selector = Selector.of(sub="alice", tenant="acme")
+    index.revoke(5, 10.0, Revoke(selector=selector, expires_at=50.0, issued_before=9.0))
+
+    for tenant, revoked in [("acme", True), ("other", False)]:
+        claims = as_claims({"iss": ISSUER, "sub": "alice", "tenant": tenant, "iat": 9.0})
+        assert bool(index.find(claims, DIGESTS[0])) is revoked

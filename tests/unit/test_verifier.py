@@ -487,3 +487,24 @@ def test_a_policy_without_a_cache_verifies_the_signature_each_time(issuer: Issue
 def test_no_verifier_tolerates_more_skew_than_revocations_are_kept_for() -> None:
     with pytest.raises(ValueError, match="skew must be 0 to 300 s"):
         VerificationPolicy(skew=301)
+
+
+def test_the_epoch_moves_when_something_is_forgotten_and_not_by_every_heartbeat(issuer: IssuerSimulator) -> None:
+    listener = Listener.caught_up(issuer)
+    listener.hear(issuer.revoke(Selector.of(sub="alice"), life=100.0))
+    state = listener.verifier.state
+    epochs = []
+    for _ in range(3):
+        issuer.clock.advance(60.0)
+        listener.hear(issuer.beat())
+        epochs.append(state.epoch)
+
+    assert epochs[0] < epochs[1] == epochs[2]
+    assert state.revocations.selectors == 0
+
+
+def test_who_has_heard_no_heartbeat_knows_of_no_holes(issuer: IssuerSimulator) -> None:
+    listener = Listener(issuer)
+    listener.hear(*issuer.said)
+
+    assert listener.verifier.state.holes() == {}
