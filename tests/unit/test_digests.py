@@ -37,7 +37,9 @@ def test_a_batch_out_of_limits_is_not_packed(count: int) -> None:
 
 
 def test_a_batch_at_the_limit_is_packed() -> None:
-    assert len(pack_digests(TokenDigest(number) for number in range(BATCH_LIMIT))) == 8 * BATCH_LIMIT
+    packed = pack_digests(TokenDigest(number) for number in range(BATCH_LIMIT))
+    assert len(packed) == 8 * BATCH_LIMIT
+    assert len(unpack_digests(packed)) == BATCH_LIMIT
 
 
 def test_the_digest_of_a_token_does_not_depend_on_its_signature() -> None:

@@ -121,3 +121,16 @@ def test_a_heartbeat_that_leaves_a_stream_out_is_never_complete(issuer: IssuerSi
 )
 def test_what_was_kept_is_as_old_as_the_wall_clock_says_or_infinitely_old(time: float, heard: float) -> None:
     assert heard_at(time, NOON, 50.0) == heard
+
+
+def test_what_is_covered_is_not_covered_again() -> None:
+    freshness = covering(NOON, 50.0)
+    freshness.heard(beat(NOON + 1), 51.0)
+
+    assert not freshness.settle(lambda heartbeat: heartbeat.time == NOON)
+    assert freshness.settle(lambda heartbeat: heartbeat.time == NOON + 1)
+    assert not freshness.settle(lambda _: True)
+
+
+def test_nobody_can_say_how_clocks_differ_when_it_is_unknown_when_it_was_heard() -> None:
+    assert covering(NOON, -math.inf).clock_skew(NOON, 50.0) is None
