@@ -13,6 +13,7 @@ from aiohttp import web
 
 from events import EventKey, EventOpener, EventSigner, IssuerTrust, LogError
 from events.log import EventLog, Retention, open_log
+from issuer.client_assertions import ClientAssertions
 from issuer.clients import ClientStore
 from issuer.endpoints.metrics import ANSWERS, counted
 from issuer.endpoints.middleware import errors, request_ids
@@ -80,6 +81,7 @@ async def running_services(settings: IssuerSettings, clock: Clock | None = None)
         standing = Standing(settings.issuer)
         own_agent.also_tell(standing.hear)
         revocations = RevocationService(settings, database, outbox, own_agent, relay)
+        clients = ClientStore(database)
         passwords = Passwords()
         stack.callback(passwords.close)
         parts = Parts(
@@ -92,7 +94,8 @@ async def running_services(settings: IssuerSettings, clock: Clock | None = None)
         services = Services(
             settings=settings,
             database=database,
-            clients=ClientStore(database),
+            clients=clients,
+            assertions=ClientAssertions(settings.issuer, settings.skew, database, clients, clock),
             parts=parts,
             standing=standing,
             grants=load_grants(parts),
@@ -178,6 +181,7 @@ async def _background(services: Services, event_log: EventLog) -> AsyncIterator[
         services.settings.token_lifetime_ceiling,
         services.families,
         services.standing,
+        services.assertions,
     )
     tasks = [
         asyncio.create_task(services.own_agent.run(services.relay.look), name="own-agent"),

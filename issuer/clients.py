@@ -38,6 +38,7 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
         token_lifetime: seconds; ``None`` for the issuer's default.
         token_alg: signature algorithm of its tokens; ``None`` for the issuer's default.
         disabled: whether it may do nothing any more.
+        jwks: public keys of a client that authenticates by ``private_key_jwt``; such a client has no secret.
     """
 
     client_id: str
@@ -48,6 +49,7 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
     token_lifetime: float | None = None
     token_alg: str | None = None
     disabled: bool = False
+    jwks: tuple[dict[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         if not _CLIENT_ID.fullmatch(self.client_id):
@@ -76,14 +78,29 @@ class ClientStore:
             Conflict: there is one with this ``client_id``.
         """
         secret = _new_secret()
+        await self._add(client, [secret])
+        return secret
+
+    async def add_with_keys(self, client: Client) -> None:
+        """Register a client that has keys, and no secret.
+
+        Raises:
+            Conflict: there is one with this ``client_id``.
+            ValueError: it has no keys.
+        """
+        if not client.jwks:
+            raise ValueError(f"client {client.client_id!r} has no keys")
+        await self._add(client, [])
+
+    async def _add(self, client: Client, given: Sequence[Secret]) -> None:
         values = {name: list(value) if isinstance(value, tuple) else value for name, value in _fields(client)}
         try:
             async with self._database.write() as connection:
                 await connection.execute(insert(clients).values(**values, created_at=self._database.time()))
-                await connection.execute(self._secret_row(client.client_id, secret))
+                for secret in given:
+                    await connection.execute(self._secret_row(client.client_id, secret))
         except IntegrityError as error:
             raise Conflict(f"there is a client {client.client_id!r} already") from error
-        return secret
 
     async def all(self) -> Sequence[Client]:
         """Every client, by identifier."""
@@ -96,12 +113,16 @@ class ClientStore:
 
         Raises:
             NotFound: no such client.
+            Conflict: it authenticates with a key, and not with a secret.
         """
         secret = _new_secret()
         async with self._database.write() as connection:
-            query = select(clients.c.client_id).where(clients.c.client_id == client_id).with_for_update()
-            if (await connection.execute(query)).scalar_one_or_none() is None:
+            query = select(clients.c.jwks).where(clients.c.client_id == client_id).with_for_update()
+            row = (await connection.execute(query)).one_or_none()
+            if row is None:
                 raise NotFound(f"there is no client {client_id!r}")
+            if row.jwks:
+                raise Conflict(f"client {client_id!r} authenticates with a key, and has no secret")
             await connection.execute(self._secret_row(client_id, secret))
             newest = (
                 select(client_secrets.c.id)
@@ -114,6 +135,15 @@ class ClientStore:
                 delete(client_secrets).where(client_secrets.c.client_id == client_id, client_secrets.c.id.not_in(keep))
             )
         return secret
+
+    async def find(self, client_id: str) -> Client | None:
+        """The client of this identifier, unless it may do nothing any more."""
+        if not _CLIENT_ID.fullmatch(client_id):
+            return None
+        async with self._database.read() as connection:
+            query = select(clients).where(clients.c.client_id == client_id)
+            row = (await connection.execute(query)).mappings().one_or_none()
+        return None if row is None or row["disabled"] else _from_row(row)
 
     async def authenticate(self, client_id: str, secret: str) -> Client | None:
         """The client that this secret belongs to, or ``None``. Takes the same work for an unknown client."""

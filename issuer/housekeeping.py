@@ -4,6 +4,7 @@ import asyncio
 import logging
 from typing import Final
 
+from issuer.client_assertions import ClientAssertions
 from issuer.errors import StoreUnavailable
 from issuer.families import FamilyStore, Standing
 from issuer.keys.key_service import KeyService
@@ -29,6 +30,7 @@ class Housekeeping:
         token_lifetime_ceiling: float,
         families: FamilyStore,
         standing: Standing,
+        assertions: ClientAssertions,
     ) -> None:
         self._database = database
         self._keys = keys
@@ -37,6 +39,7 @@ class Housekeeping:
         self._ceiling = token_lifetime_ceiling
         self._families = families
         self._standing = standing
+        self._assertions = assertions
 
     async def run(self) -> None:
         """Do it for ever, until cancelled."""
@@ -55,6 +58,7 @@ class Housekeeping:
         """
         await note_ceiling(self._database, self._ceiling)
         await self._families.purge()
+        await self._assertions.purge()
         known = self._own_agent.rsq  # before it is asked: a family that is begun meanwhile knows as much
         self._standing.forget(await self._families.oldest_gsq(known))
         async with self._database.read() as connection:

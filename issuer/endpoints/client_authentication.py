@@ -1,24 +1,32 @@
-"""Client authentication: ``client_secret_basic`` and ``client_secret_post`` (RFC 6749 section 2.3.1)."""
+"""Client authentication: by secret (RFC 6749 section 2.3.1) or by signed assertion (RFC 7523)."""
 
 import base64
 import binascii
+from typing import Final
 from urllib.parse import unquote_plus
 
 from aiohttp import web
 
+from issuer.client_assertions import METHOD, ClientAssertions
 from issuer.clients import Client, ClientStore
+from issuer.endpoints.form import required
+from issuer.endpoints.services import SERVICES
 from issuer.errors import invalid_client, invalid_request
 
-METHODS = ("client_secret_basic", "client_secret_post")
+METHODS: Final = ("client_secret_basic", "client_secret_post", METHOD)
+ASSERTION: Final = ("client_assertion", "client_assertion_type")
 
 
-async def authenticated_client(request: web.Request, form: dict[str, str], clients: ClientStore) -> Client:
+async def authenticated_client(request: web.Request, form: dict[str, str]) -> Client:
     """The client that the request proves to come from.
 
     Raises:
         OAuthError: ``invalid_client``, or ``invalid_request`` when it uses two methods at once.
     """
-    header = request.headers.get("Authorization")
+    services = request.app[SERVICES]
+    clients, header = services.clients, request.headers.get("Authorization")
+    if not form.keys().isdisjoint(ASSERTION):
+        return await _by_assertion(form, services.assertions, header)
     if header is None:
         client = await _by_form(form, clients)
     elif "client_secret" in form:
@@ -30,6 +38,15 @@ async def authenticated_client(request: web.Request, form: dict[str, str], clien
         client = await clients.authenticate(client_id, secret)
     if client is None:
         raise invalid_client("client authentication failed", basic=header is not None)
+    return client
+
+
+async def _by_assertion(form: dict[str, str], assertions: ClientAssertions, header: str | None) -> Client:
+    if header is not None or "client_secret" in form:
+        raise invalid_request("a client authenticates by one method at a time (RFC 6749 section 2.3)")
+    client = await assertions.authenticate(*(required(form, name) for name in reversed(ASSERTION)))
+    if form.get("client_id", client.client_id) != client.client_id:
+        raise invalid_client("client_id differs from the one in the client assertion")
     return client
 
 

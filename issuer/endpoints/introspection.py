@@ -17,7 +17,7 @@ async def introspect(request: web.Request) -> web.Response:
     """Whether the token is active, and what it says. Why it is not active is nobody's business (section 2.2)."""
     services = request.app[SERVICES]
     form = await read_form(request)
-    client = await authenticated_client(request, form, services.clients)
+    client = await authenticated_client(request, form)
     token = required(form, "token")
     if token.startswith(PREFIX):
         return json_answer(await _refresh_token(services, client, token))

@@ -4,6 +4,7 @@ from typing import Any
 
 from aiohttp import web
 
+from events import jose
 from issuer.endpoints.answers import json_answer
 from issuer.endpoints.client_authentication import METHODS
 from issuer.endpoints.services import SERVICES
@@ -20,10 +21,13 @@ async def metadata(request: web.Request) -> web.Response:
         "grant_types_supported": sorted(services.grants),
         "response_types_supported": [],
         "token_endpoint_auth_methods_supported": list(METHODS),
+        "token_endpoint_auth_signing_alg_values_supported": list(jose.ALGORITHMS),
         "revocation_endpoint": f"{issuer}/oauth2/revoke",
         "revocation_endpoint_auth_methods_supported": list(METHODS),
+        "revocation_endpoint_auth_signing_alg_values_supported": list(jose.ALGORITHMS),
         "introspection_endpoint": f"{issuer}/oauth2/introspect",
         "introspection_endpoint_auth_methods_supported": list(METHODS),
+        "introspection_endpoint_auth_signing_alg_values_supported": list(jose.ALGORITHMS),
     }
     return json_answer(document, headers={"Cache-Control": "public, max-age=300"})
 

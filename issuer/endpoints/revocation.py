@@ -20,7 +20,7 @@ async def revoke(request: web.Request) -> web.Response:
     """
     services = request.app[SERVICES]
     form = await read_form(request)
-    client = await authenticated_client(request, form, services.clients)
+    client = await authenticated_client(request, form)
     token = required(form, "token")
     if await _end_family(services, client, token):
         return _done()

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from issuer.client_assertions import ClientAssertions
 from issuer.clients import ClientStore
 from issuer.families import FamilyStore, Standing
 from issuer.feed.feed import Feed
@@ -28,6 +29,7 @@ class Services:
     settings: IssuerSettings
     database: Database
     clients: ClientStore
+    assertions: ClientAssertions
     parts: Parts
     standing: Standing
     grants: Mapping[str, Grant]

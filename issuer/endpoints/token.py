@@ -20,7 +20,7 @@ async def token(request: web.Request) -> web.Response:
     services = request.app[SERVICES]
     rsq = services.own_agent.rsq  # 1
     form = await read_form(request)  # 2
-    client = await authenticated_client(request, form, services.clients)  # 3
+    client = await authenticated_client(request, form)  # 3
     grant = services.grants.get(required(form, "grant_type"))  # 4
     if grant is None:
         raise OAuthError("unsupported_grant_type", "there is no such grant here")

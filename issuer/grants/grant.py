@@ -10,7 +10,7 @@ from issuer.errors import OAuthError, invalid_request
 from issuer.families import Family
 from verifier_agent import Secret
 
-CREDENTIALS: Final = frozenset({"client_secret", "client_assertion"})
+CREDENTIALS: Final = frozenset({"client_secret", "client_assertion", "client_assertion_type"})
 """Parameters that authenticate the client; no grant needs them (RFC 6749 section 2.3.1, RFC 7521 section 4.2)."""
 
 

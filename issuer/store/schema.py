@@ -101,6 +101,17 @@ clients = Table(
     Column("token_alg", String(16)),
     Column("disabled", Boolean, nullable=False),
     Column("created_at", Float, nullable=False),
+    # Public JWKs, of a client that authenticates with assertions; then it has no secret.
+    Column("jwks", JSON, nullable=False, server_default="[]"),
+)
+
+assertions = Table(
+    "assertions",
+    metadata,
+    # Of an assertion that was used: hash of client and jti.
+    Column("name", LargeBinary, primary_key=True),
+    Column("expires_at", Float, nullable=False),
+    Index("ix_assertions_expires_at", "expires_at"),
 )
 
 client_secrets = Table(

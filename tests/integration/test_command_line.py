@@ -13,6 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from issuer.keys.generation import generate, public
 from tocsin.delivery import fetch_token
 from tocsin.processes import Program
 from tocsin.settings import Credentials
@@ -345,3 +346,19 @@ async def test_users_are_added_imported_listed_and_disabled(installation: Instal
     assert revoked[0]["selector"]["claims"] == {"sub": added.json()["sub"]}
     installation.tocsin("user", "enable", "alice", "--reason", "is back", "--json").json()
     assert installation.tocsin("user", "disable", "nobody", "--reason", "x").code == 2
+
+
+def test_a_client_with_keys_gets_no_secret(installation: Installation) -> None:
+    jwk = public(generate("ES256"))
+    for name, content in [("good", {"keys": [jwk]}), ("private", generate("ES256")), ("empty", {"keys": []})]:
+        (installation.folder / f"{name}.jwks").write_text(json.dumps(content))
+
+    added = installation.tocsin("client", "add", "robot", "--jwks", "good.jwks", "--json")
+    private = installation.tocsin("client", "add", "robot-2", "--jwks", "private.jwks")
+    empty = installation.tocsin("client", "add", "robot-2", "--jwks", "empty.jwks")
+
+    assert added.json() == {"client_id": "robot", "keys": 1}
+    assert (private.code, empty.code) == (2, 2)
+    assert "key 1 is not a public key" in private.err
+    assert "holds no key" in empty.err
+    assert installation.tocsin("client", "rotate-secret", "robot").code == 1

@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 import msgspec
 
+from issuer.client_assertions import check_keys
 from issuer.clients import Client, ClientStore
 from issuer.grants import offered_grants
 from issuer.settings import IssuerSettings
@@ -32,6 +34,11 @@ def command() -> None:
 @click.option("--audience", "audiences", multiple=True, help="Service its tokens may be for; the first is the default.")
 @click.option("--token-lifetime", help="Such as 10m; the issuer's default when absent.")
 @click.option("--token-alg", type=click.Choice(["ES256", "RS256", "EdDSA"]), help="The issuer's default when absent.")
+@click.option(
+    "--jwks",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="File with its public keys (JWK set): it authenticates with signed assertions, and has no secret.",
+)
 @json_option
 @click.pass_obj
 def add(
@@ -43,6 +50,7 @@ def add(
     audiences: tuple[str, ...],
     token_lifetime: str | None,
     token_alg: str | None,
+    jwks: Path | None,
 ) -> None:
     """Register CLIENT_ID and show its secret."""
     try:
@@ -54,10 +62,16 @@ def add(
             audiences=audiences,
             token_lifetime=None if token_lifetime is None else parse_seconds(token_lifetime),
             token_alg=token_alg,
+            jwks=() if jwks is None else _keys(jwks),
         )
     except ValueError as error:
         raise CommandFailed(str(error), exit_code=WRONG_USE) from error
     _check(client, context.read(IssuerSettings))
+    if client.jwks:
+        asyncio.run(_with_store(context, lambda store: store.add_with_keys(client)))
+        context.output.answer({"client_id": client_id, "keys": len(client.jwks)})
+        context.output.line(f"client_id      {client_id}\nIt authenticates with its keys (private_key_jwt).")
+        return
     secret = asyncio.run(_with_store(context, lambda store: store.add(client)))
     context.output.answer({"client_id": client_id, "client_secret": secret.reveal()})
     context.output.line(f"client_id      {client_id}\nclient_secret  {secret.reveal()}\nThe secret is not shown again.")
@@ -94,6 +108,26 @@ def rotate_secret(context: Context, client_id: str) -> None:
     secret = asyncio.run(_with_store(context, lambda store: store.rotate_secret(client_id)))
     context.output.answer({"client_id": client_id, "client_secret": secret.reveal()})
     context.output.line(f"client_id      {client_id}\nclient_secret  {secret.reveal()}\nThe secret is not shown again.")
+
+
+def _keys(file: Path) -> tuple[dict[str, str], ...]:
+    """The keys in a JWK set (RFC 7517 section 5), or the one key that the file is.
+
+    Raises:
+        ValueError: it is neither, or a key cannot be used.
+    """
+    try:
+        found = msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
+        keys = msgspec.convert(found.get("keys", [found]), tuple[dict[str, Any], ...])
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise ValueError(f"--jwks {file}: {error}") from error
+    if not keys:
+        raise ValueError(f"--jwks {file} holds no key")
+    try:
+        check_keys(keys)
+    except ValueError as error:
+        raise ValueError(f"--jwks {file}: {error}") from error
+    return keys
 
 
 def _check(client: Client, settings: IssuerSettings) -> None:

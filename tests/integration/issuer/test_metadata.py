@@ -2,6 +2,7 @@
 
 from urllib.parse import urlsplit
 
+from tests.integration.issuer.robot import Robot
 from tests.issuer_under_test import Installation, Replica
 
 METADATA = "/.well-known/oauth-authorization-server"
@@ -20,7 +21,9 @@ async def test_the_metadata_is_of_this_issuer_and_names_its_grants_and_methods(
     assert document["response_types_supported"] == []
     for endpoint in ("token", "revocation", "introspection"):
         methods = document[f"{endpoint}_endpoint_auth_methods_supported"]
-        assert methods == ["client_secret_basic", "client_secret_post"]
+        assert methods == ["client_secret_basic", "client_secret_post", "private_key_jwt"]
+        algs = document[f"{endpoint}_endpoint_auth_signing_alg_values_supported"]
+        assert set(algs) == {"ES256", "EdDSA", "RS256"}
 
 
 async def test_every_advertised_endpoint_answers_there(installation: Installation, issuer: Replica) -> None:
@@ -42,12 +45,14 @@ async def test_every_advertised_endpoint_answers_there(installation: Installatio
 
 
 async def test_every_advertised_method_and_grant_works(installation: Installation, issuer: Replica) -> None:
+    robot = await Robot.register(installation, issuer)
     document = (await issuer.send("GET", METADATA)).json()
     demo = installation.demo
     in_form = {"client_id": demo.client_id, "client_secret": demo.secret}
     tries = {
         "client_secret_basic": lambda path, **form: issuer.form(path, demo, **form),
         "client_secret_post": lambda path, **form: issuer.form(path, None, **form, **in_form),
+        "private_key_jwt": lambda path, **form: issuer.form(path, None, **form, **robot.signed()),
     }
 
     for method in document["token_endpoint_auth_methods_supported"]:
