@@ -17,7 +17,7 @@ EXTENT: Final = {
     "warm_up": "rounds not counted",
     "rounds": "revocations, one after the other",
     "rest_seconds": "that agents are left alone",
-    "strain_seconds": "each time that a service is silent, and each time that it is not",
+    "strain_seconds": "of each turn in which a service is silent for one of two agents",
     "digests": "revoked at the start of an agent",
     "selectors": "revoked beside them",
     "runs": "starts of each kind",

@@ -1,10 +1,10 @@
-"""Whether verifying feels that Redis or Kafka has fallen silent: its times before, during and after, in one process."""
+"""Whether verifying feels that Redis or Kafka has fallen silent: an agent for which it has beside one for which not."""
 
 import asyncio
 import statistics
 import time
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -16,6 +16,7 @@ from tocsin.delivery.site import Site, Workers
 from verifier_agent import Agent
 
 FAULTS: Final = {"redis": HUNG, "kafka": BLACK_HOLE}
+TURNS: Final = 4
 SLICE_SECONDS: Final = 0.5
 AT_ONCE: Final = 8
 """Verifications between two turns of everything else on the event loop."""
@@ -30,8 +31,8 @@ class StrainResult(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         service: which.
         fault: how it was silent.
-        healthy: p99 in microseconds, the median of slices of half a second, as usual.
-        silent: the same while it was silent.
+        healthy: p99 in microseconds, the median of slices of half a second, of the agent that has it as usual.
+        silent: the same of the one for which it is silent.
         ratio: of the two.
         calls: verifications timed.
     """
@@ -44,13 +45,13 @@ class StrainResult(msgspec.Struct, frozen=True, kw_only=True):
     calls: int
 
 
-async def recover(agent: Agent) -> None:
-    """Wait until the agent is fresh again.
+async def recover(agent: Agent, seconds: float) -> None:
+    """Wait until the agent is fresh again, at most so long.
 
     Raises:
         TimeoutError: it is not.
     """
-    async with asyncio.timeout(RECOVERY_SECONDS):
+    async with asyncio.timeout(seconds):
         while (age := agent.freshness()) is None or age > FRESH_SECONDS:
             await agent.changed()
 
@@ -73,14 +74,16 @@ async def time_verifications(agent: Agent, tokens: Sequence[str], seconds: float
 
 
 async def measure_strain(site: Site, service: str, url: str, settings: dict[str, str], seconds: float) -> StrainResult:
-    """Let one service fall silent and come back, twice; the agent remembers no token.
+    """Let one service fall silent for one of two agents, and then for the other; neither remembers a token.
+
+    They are processes that verify at the same time, so that whatever else this machine does hits both alike.
 
     Args:
-        site: what the agent follows.
+        site: what the agents follow.
         service: a name in ``FAULTS``.
-        url: where the agent has it.
-        settings: of the agent.
-        seconds: each time as usual and silent; long enough for time-outs to run and connections to be made anew.
+        url: where the agents have it.
+        settings: of the agents.
+        seconds: of each turn; long enough for time-outs to run and connections to be made anew.
 
     Raises:
         CommandFailed: a good token was rejected.
@@ -89,11 +92,17 @@ async def measure_strain(site: Site, service: str, url: str, settings: dict[str,
         tokens = [await fetch_token(session, site.url, site.client) for _ in range(TOKENS)]
     port = urlsplit(url).port
     found: dict[str | None, list[tuple[float, int]]] = {None: [], FAULTS[service]: []}
-    async with site.workers(Workers(settings={"TOCSIN_CACHE_SIZE": "0", **settings})) as [worker]:
-        for fault in (None, FAULTS[service], None, FAULTS[service], None):
-            message: dict[str, Any] = {"verify": tokens, "seconds": seconds, "port": port, "fault": fault}
-            await worker.write(message)
-            found[fault] += (await expect(worker, "times"))["times"]
+    wanted = Workers(agents=2, processes=2, settings={"TOCSIN_CACHE_SIZE": "0", **settings})
+    async with site.workers(wanted) as workers:
+        for turn in range(TURNS):
+            await asyncio.gather(*(worker.write({"recover": RECOVERY_SECONDS}) for worker in workers))
+            await asyncio.gather(*(expect(worker, "fresh") for worker in workers))
+            faults = [None, FAULTS[service]] if turn % 2 else [FAULTS[service], None]
+            message = {"verify": tokens, "seconds": seconds, "port": port}
+            for worker, fault in zip(workers, faults, strict=True):
+                await worker.write({**message, "fault": fault})
+            for worker, fault in zip(workers, faults, strict=True):
+                found[fault] += (await expect(worker, "times"))["times"]
     healthy, silent = (statistics.median(p99 for p99, _ in slices) for slices in found.values())
     return StrainResult(
         service=service,

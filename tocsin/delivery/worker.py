@@ -5,6 +5,7 @@ It says ``{"agents": n}`` once all are ready, and then answers one line after th
 - ``{"watch": token}``: ``{"armed": n}`` once every agent finds it good, ``{"refused": [monotonic seconds, …]}`` once
   every agent refuses it.
 - ``{"rest": seconds}``: ``{"cpu": seconds}`` that this process has used while it was asked nothing.
+- ``{"recover": seconds}``: ``{"fresh": seconds}`` once the first agent is.
 - ``{"verify": [token, …], "seconds": …, "port": …, "fault": …}``: ``{"times": …}``, of ``tocsin.delivery.strain``.
 """
 
@@ -45,9 +46,10 @@ async def main(config: Path, count: int, *, sharing: bool, settings: dict[str, s
                 used = time.process_time()
                 await asyncio.sleep(command["rest"])
                 _say({"cpu": time.process_time() - used})
+            elif "recover" in command:
+                await recover(agents[0], command["recover"])
+                _say({"fresh": agents[0].freshness()})
             else:
-                if command["fault"] is None:
-                    await recover(agents[0])
                 with silence.of(command["port"], command["fault"]):
                     _say({"times": await time_verifications(agents[0], command["verify"], command["seconds"])})
 
