@@ -1,6 +1,8 @@
 """The benchmark of delivery, on next to nothing, and the parts that it is made of."""
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -65,6 +67,28 @@ def test_every_figure_is_measured_and_judged_and_redis_left_as_it_was(
     assert "| Kafka | answered → refused, the last |" in written
     with redis.Redis.from_url(redis_server_of_its_own.address) as client:
         assert client.dbsize() == 0
+
+
+def tocsin_bench(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """``tocsin bench delivery`` as it is typed."""
+    command = [sys.executable, "-m", "tocsin", "bench", "delivery", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.mark.parametrize("how", [["--feed"], ["--alone"]])
+def test_the_command_measures_some_agents_and_revocations(how: list[str]) -> None:
+    ran = tocsin_bench("--agents", "3", "--processes", "2", "--warm-up", "1", "--rounds", "2", "--json", *how)
+    answer = msgspec.json.decode(ran.stdout)
+
+    assert (answer["agents"], answer["processes"], answer["rounds"], answer["refusals"]) == (3, 2, 2, 6)
+    assert (answer["log"], answer["sharing"]) == ("feed" if how == ["--feed"] else "sqlite", how != ["--alone"])
+
+
+def test_the_feed_in_place_of_a_log_is_not_asked_for_beside_a_log() -> None:
+    ran = tocsin_bench("--feed", "--log", "kafka://127.0.0.1:9092")
+
+    assert ran.returncode == 2
+    assert "--feed is in place of --log" in ran.stderr
 
 
 @pytest.mark.parametrize(("p99", "met"), [(20.0, True), (20.1, False)])
