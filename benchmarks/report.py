@@ -40,7 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _measure(name)
     results = kept_results()
     for name, document in results.items():
-        plots.save(FIGURES / f"{name}.svg", BENCHMARKS[name].draw, document)
+        if not plots.save(FIGURES / f"{name}.svg", BENCHMARKS[name].draw, document):
+            break
     PAGE.write_text(written(PAGE.read_text(), results))
 
 
