@@ -40,7 +40,7 @@ fuzz: ## coverage-guided fuzzing of tokens and of events, FUZZ_SECONDS=30 each (
 	@$(MAKE) --no-print-directory VENV=.venv-fuzz .venv-fuzz/fuzz.stamp
 	@.venv-fuzz/bin/python -m tests.fuzz --seconds $(FUZZ_SECONDS) $(KEEP)
 
-mutants: $(VENV)/dev.stamp ## drop or turn round each step of verifying in turn: some test must fail (about half an hour)
+mutants: $(VENV)/dev.stamp ## drop or turn round each step of verifying in turn: some test must fail (about an hour)
 	@$(BIN)/python -m tests.mutation
 
 faults: $(VENV)/dev.stamp services ## break every part in turn while agents verify, and write docs/outages.md (about 25 minutes)

@@ -2,4 +2,172 @@
 
 from typing import Final
 
-EQUIVALENT: Final[dict[str, str]] = {}
+EQUIVALENT: Final[dict[str, str]] = {
+    "verifier.Verifier.open_seal: if len(snapshot.data) != seal.size: raise SnapshotInvalid(SnapshotCode.ALTERED, f'{len(snapshot.data)} bytes, where {seal.size} were sealed') -> pass": (
+        "the hash of bytes of another length is another hash"
+    ),
+    "verifier.Verifier.judge: self._recall(token) or self._verify_signature(token, boot, caller) -> self._verify_signature(token, boot, caller)": (
+        "slower: the signature is checked again"
+    ),
+    "verifier.Verifier.check_able: self.foreign.keys and self.foreign.has_moved(boot) -> self.foreign.has_moved(boot)": (
+        "slower: what counts no more is looked for more often"
+    ),
+    "verifier.Verifier.check_able: self.foreign.keys and self.foreign.has_moved(boot) -> self.foreign.keys": (
+        "slower: what counts no more is looked for more often"
+    ),
+    "verifier.Verifier._verify_signature: foreign is None -> foreign is not None": (
+        "slower: what is found for a foreign token is not used"
+    ),
+    "verifier.Verifier._verify_signature: seen or self._own_key(unverified.header) -> self._own_key(unverified.header)": (
+        "slower: the header is judged again"
+    ),
+    "verifier.Verifier._verify_signature: (InvalidSignature, ValueError) -> (InvalidSignature,)": (
+        "no key that is taken raises anything else today; another version of the library may"
+    ),
+    "verifier.Verifier._verify_signature: seen is None and isinstance(key, VerifyingKey) and (len(headers) < MAX_HEADERS) -> isinstance(key, VerifyingKey) and len(headers) < MAX_HEADERS": (
+        "the same is put there again"
+    ),
+    "hot_path.hot_path.verify: able.begins <= now < able.ends -> able.begins < now < able.ends": (
+        "at the very bound the numbered steps decide, and say the same"
+    ),
+    "hot_path.hot_path.verify: able.begins <= now < able.ends -> able.begins <= now <= able.ends": (
+        "at the very bound the numbered steps decide, and say the same"
+    ),
+    "hot_path.hot_path.verify: known.starts <= now < known.ends -> known.starts < now < known.ends": (
+        "at the very bound the numbered steps decide, and say the same"
+    ),
+    "hot_path.hot_path.judge_again: able.begins <= now < able.ends -> able.begins < now < able.ends": (
+        "at the very bound the numbered steps decide, and say the same"
+    ),
+    "hot_path.hot_path.judge_again: able.begins <= now < able.ends -> able.begins <= now <= able.ends": (
+        "at the very bound the numbered steps decide, and say the same"
+    ),
+    "hot_path.hot_path.judge_again: known.starts <= now < known.ends -> known.starts < now < known.ends": (
+        "at the very bound the numbered steps decide, and say the same"
+    ),
+    "hot_path.hot_path.verify: required[scope] <= known.claims.scope -> required[scope] < known.claims.scope": (
+        "slower: who has exactly what is required is judged by the numbered steps"
+    ),
+    "hot_path.hot_path.verify: scope is None or required[scope] <= known.claims.scope -> required[scope] <= known.claims.scope": (
+        "slower: no scope is none of those remembered"
+    ),
+    "hot_path.hot_path.judge_again: verified.add(token, known, judged) -> pass": (
+        "slower: it is judged again each time"
+    ),
+    "hot_path.hot_path.judge_again: if known is not None and able.begins <= now < able.ends and (known.starts <= now < known.ends) and (audience in known.audiences) and (scope is None) and (revocations.find(known.claims, known.digest) is None): verified.add(token, known, judged) -> pass": (
+        "slower: the numbered steps decide"
+    ),
+    "hot_path.hot_path.verify_step_by_step: able.begins <= now < able.ends -> able.begins < now < able.ends": (
+        "at the very bound it is made sure of once more"
+    ),
+    "hot_path.hot_path.verify_step_by_step: able.begins <= now < able.ends -> able.begins <= now <= able.ends": (
+        "at the very bound it is made sure of once more"
+    ),
+    "hot_path.hot_path.verify_step_by_step: now + verifier.check_able(now, boot) -> now - verifier.check_able(now, boot)": (
+        "slower: the window is never open"
+    ),
+    "jws.parse_token: not header or not payload or (not signature) -> not payload or not signature": (
+        "an empty header is refused as no JSON in the next step"
+    ),
+    "jws.parse_header: (msgspec.MsgspecError, ValueError, RecursionError) -> (ValueError, RecursionError)": (
+        "msgspec's errors are ValueErrors too, in the version that is pinned"
+    ),
+    "claims.ClaimsDecoder.decode: (msgspec.MsgspecError, KeyError, TypeError, ValueError, OverflowError, RecursionError) -> (KeyError, TypeError, ValueError, OverflowError, RecursionError)": (
+        "msgspec's errors are ValueErrors too, in the version that is pinned"
+    ),
+    "claims.ClaimsDecoder.decode: self._scopes.get(text) or self._words(_text(text)) -> self._words(_text(text))": (
+        "slower: the words are taken apart again"
+    ),
+    "claims.ClaimsDecoder._words: len(self._scopes) >= self.MAX_SCOPES -> len(self._scopes) < self.MAX_SCOPES": (
+        "slower: fewer texts are remembered"
+    ),
+    "claims.ClaimsDecoder._words: self._scopes[text] = words -> pass": ("slower: fewer texts are remembered"),
+    "verified_tokens.VerifiedTokens.discard: self.current.pop(token, None) -> pass": (
+        "what is found revoked has just been missed there"
+    ),
+    "keyring._rs256: not isinstance(key, rsa.RSAPublicKey) or key.key_size < MIN_RSA_BITS -> key.key_size < MIN_RSA_BITS": (
+        "a key of another kind is refused with its JWK"
+    ),
+    "keyring.Keyring.apply: seq > self.seq -> seq >= self.seq": (
+        "a second event of the same number never comes so far"
+    ),
+    "revocations.RevocationIndex.find: self._digest_expiry and self._is_listed(digest, claims.jti) -> self._is_listed(digest, claims.jti)": (
+        "slower: an empty list is searched"
+    ),
+    "selector_index.: _PROBED_FIRST: Final = ('jti', 'sid', 'sub', 'client_id', 'tenant') -> _PROBED_FIRST: Final = ('jti', 'sub', 'client_id', 'tenant')": (
+        "slower: the claim that hits the fewest tokens is not the one probed"
+    ),
+    "selector_index.: _PROBED_FIRST: Final = ('jti', 'sid', 'sub', 'client_id', 'tenant') -> _PROBED_FIRST: Final = ('sid', 'sub', 'client_id', 'tenant')": (
+        "slower: the claim that hits the fewest tokens is not the one probed"
+    ),
+    "selector_index.: _PROBED_FIRST: Final = ('jti', 'sid', 'sub', 'client_id', 'tenant') -> _PROBED_FIRST: Final = ('jti', 'sid', 'client_id', 'tenant')": (
+        "slower: the claim that hits the fewest tokens is not the one probed"
+    ),
+    "selector_index.: _PROBED_FIRST: Final = ('jti', 'sid', 'sub', 'client_id', 'tenant') -> _PROBED_FIRST: Final = ('jti', 'sid', 'sub', 'tenant')": (
+        "slower: the claim that hits the fewest tokens is not the one probed"
+    ),
+    "selector_index.: _PROBED_LAST: Final = ('aud', 'scope') -> _PROBED_LAST: Final = ('scope',)": (
+        "slower: the claim that hits the fewest tokens is not the one probed"
+    ),
+    "selector_index.: _PROBED_LAST: Final = ('aud', 'scope') -> _PROBED_LAST: Final = ('aud',)": (
+        "slower: the claim that hits the fewest tokens is not the one probed"
+    ),
+    "selector_index.SelectorIndex._probes_for: len(self._probes) <= FEW_PROBES -> len(self._probes) < FEW_PROBES": (
+        "slower or faster by nanoseconds, with the same probes"
+    ),
+    "selector_index.SelectorIndex._probes_for: len(self._probes) <= FEW_PROBES -> len(self._probes) > FEW_PROBES": (
+        "slower or faster by nanoseconds, with the same probes"
+    ),
+    "selector_index.SelectorIndex._probes_for: if len(self._probes) <= FEW_PROBES: return self._probes -> pass": (
+        "slower or faster by nanoseconds, with the same probes"
+    ),
+    "selector_index.SelectorIndex._probed: if len(claims) == 1: return next(iter(claims)) -> pass": (
+        "slower: the one claim is chosen by the long way"
+    ),
+    "selector_index._Bucket.plus: revocation.seq > self.by_event[0].seq -> revocation.seq >= self.by_event[0].seq": (
+        "no two in a bucket have the same number"
+    ),
+    "selector_index._Bucket.plus: not self.by_event or revocation.seq > self.by_event[0].seq -> not self.by_event": (
+        "slower: sorted where it stands in order"
+    ),
+    "selector_index._Bucket.plus: if not self.by_event or revocation.seq > self.by_event[0].seq: return _Bucket((revocation, *self.by_event), self.by_time) -> pass": (
+        "slower: sorted where it stands in order"
+    ),
+    "selector_index._key: if isinstance(value, bool): return (value,) -> pass": (
+        "slower: True and 1 share a bucket, and the selector tells them apart"
+    ),
+    "digest_index.DigestIndex.holds: self._unsettled and any((_holds(batch, digest) for batch in self._unsettled)) -> any((_holds(batch, digest) for batch in self._unsettled))": (
+        "slower: the batches are searched without asking the filter first"
+    ),
+    "digest_index.DigestIndex.holds: self._filter.may_hold(digest) and any((_holds(batch, digest) for batch in self._settled)) -> any((_holds(batch, digest) for batch in self._settled))": (
+        "slower: the batches are searched without asking the filter first"
+    ),
+    "digest_index.DigestIndex.add: len(self._unsettled) > most_unsettled -> len(self._unsettled) >= most_unsettled": (
+        "one batch more or less waits"
+    ),
+    "digest_index.DigestIndex.settle: if not self._unsettled: return False -> pass": (
+        "a turn that finds nothing to do"
+    ),
+    "digest_index.DigestIndex._settle: self._filtered + len(batch) -> self._filtered - len(batch)": (
+        "the filter is fuller than it should be, and lets more strangers through to the search"
+    ),
+    "digest_index.DigestIndex._settle: in_force + len(batch) -> in_force - len(batch)": (
+        "the filter is fuller than it should be, and lets more strangers through to the search"
+    ),
+    "digest_index.DigestIndex._settle: self._filtered + len(batch) > self._filter.capacity -> self._filtered + len(batch) >= self._filter.capacity": (
+        "a full filter is replaced one batch sooner"
+    ),
+    "digest_filter.DigestFilter.__init__: BITS_A_DIGEST * capacity - 1 -> BITS_A_DIGEST * capacity + 1": (
+        "a filter of one bit more or less"
+    ),
+    "issuer_state.IssuerState.recall: seq > self._newest_beat -> seq >= self._newest_beat": (
+        "the same seal is recalled again"
+    ),
+    "issuer_state.IssuerState.recall: self._newest_beat = seq -> pass": (
+        "an older heartbeat is refused by its time, too"
+    ),
+    "issuer_state._followed: record.follows_digest and sequence.judge(record.follows, record.follows_digest) is Arrival.FORKED -> sequence.judge(record.follows, record.follows_digest) is Arrival.FORKED": (
+        "without a digest nothing is ever judged as forked"
+    ),
+    "freshness.Freshness.__init__: self.received = 0.0 -> pass": ("nobody reads it before something is covered"),
+}

@@ -141,3 +141,13 @@ def test_a_full_filter_lets_few_strangers_pass() -> None:
 
     assert all(map(passed.may_hold, held))
     assert sum(map(passed.may_hold, strangers(100_000, seed=2))) < 100_000 / 50
+
+
+@pytest.mark.parametrize("size", [FEW - 1, FEW, FEW + 1])
+def test_a_batch_of_any_size_is_gone_when_it_is_lifted(size: int) -> None:
+    index, batch = DigestIndex(), strangers(size, seed=1)
+    index.add(1, batch)
+    assert all(TokenDigest(digest) in index for digest in batch)
+
+    assert index.remove(1)
+    assert not any(TokenDigest(digest) in index for digest in batch)

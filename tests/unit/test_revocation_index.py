@@ -317,6 +317,15 @@ def test_a_usable_rsq_decides_whatever_the_clocks_said(rsq: int, revoked: bool) 
     assert bool(index.find(late, DIGESTS[0])) is revoked
 
 
+@pytest.mark.parametrize(("rsq", "revoked"), [(4, True), (5, False), (MAX_SEQ, False), (MAX_SEQ + 1, True)])
+def test_an_rsq_that_cannot_be_leaves_it_to_the_clocks(rsq: int, revoked: bool) -> None:
+    index = RevocationIndex(ISSUER)
+    index.revoke(5, 10.0, Revoke(selector=Selector.of(sub="alice"), expires_at=50.0))
+
+    early = as_claims({"iss": ISSUER, "sub": "alice", "rsq": rsq, "iat": 3.0})
+    assert bool(index.find(early, DIGESTS[0])) is revoked
+
+
 def test_a_cutoff_by_time_asks_for_every_claim_of_its_selector() -> None:
     index = RevocationIndex(ISSUER)
     selector = Selector.of(sub="alice", tenant="acme")
