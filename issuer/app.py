@@ -5,7 +5,7 @@ import logging
 import secrets
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
@@ -35,6 +35,7 @@ from issuer.outbox.own_agent import OwnAgent
 from issuer.outbox.relay import Relay
 from issuer.outbox.snapshots import Snapshots
 from issuer.parts import Parts
+from issuer.recovery.recovery import Recovery
 from issuer.revocations import RevocationService
 from issuer.settings import IssuerSettings
 from issuer.store.database import Database
@@ -134,6 +135,37 @@ async def initialise(settings: IssuerSettings) -> IssuerTrust:
     finally:
         await database.close()
     return IssuerTrust(issuer=settings.issuer, event_keys=(public(event_jwk),))
+
+
+@asynccontextmanager
+async def recovery_of(
+    settings: IssuerSettings, progress: Callable[[str], None] = lambda _: None, *, migrating: bool = True
+) -> AsyncIterator[Recovery]:
+    """What ``tocsin recover`` works with: store, log and event key, and no issuer.
+
+    Args:
+        settings: the issuer's.
+        progress: told what is being done.
+        migrating: whether to bring the store's tables up to date, as a backup may be older; else they must be.
+
+    Raises:
+        SettingInvalid: a setting cannot be used.
+        StoreUninitialised: the store lacks tables or an event key.
+        StoreUnavailable: the store does not answer.
+        SealBroken: the key-encryption key is another one.
+    """
+    async with AsyncExitStack() as stack:
+        kek = _kek(settings)
+        database = Database(settings.store)
+        stack.push_async_callback(database.close)
+        await (migrate(database) if settings.migrate and migrating else check_version(database))
+        vault = KeyVault(database, kek)
+        event_jwk = await vault.event_key()
+        event_log = open_log(settings.log, Retention.covering(settings.token_lifetime_ceiling))
+        stack.push_async_callback(event_log.close)
+        signer = EventSigner(settings.issuer, EventKey(event_jwk))
+        opener = EventOpener(IssuerTrust(issuer=settings.issuer, event_keys=(public(event_jwk),)))
+        yield Recovery(settings, database, event_log, vault, signer, opener, SystemClock(), progress)
 
 
 def _kek(settings: IssuerSettings) -> KeyEncryptionKey:

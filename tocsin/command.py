@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "issuer": "Run the issuer.",
     "keys": "List, rotate and revoke token keys.",
     "lift": "Take a revocation back.",
+    "recover": "Bring store and log together again, after one of them went back.",
     "revocations": "List what has been revoked.",
     "revoke": "Revoke a token, a client, a subject, a key, or everything.",
     "user": "Add users, let them do nothing any more, or again.",

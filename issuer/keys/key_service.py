@@ -200,6 +200,10 @@ class KeyService:
                 await self._move(connection, kid, KeyState.RETIRED)
             return await self._publish(connection, reason="its tokens have expired", actor="system") if kids else None
 
+    async def say_again(self, connection: AsyncConnection, *, reason: str, actor: str) -> SignedEvent:
+        """Say the key set as it stands, in the transaction of somebody who has changed it."""
+        return await self._publish(connection, reason=reason, actor=actor)
+
     async def signing_key(self, published: Sequence[PublishedKey], alg: str | None = None) -> SigningKey:
         """The private half of the active key in a published set; kept in memory once unsealed.
 

@@ -112,6 +112,12 @@ class Relay:
         self._fence = 0
         self._marks: dict[Stream, int] = {}
         self._in_doubt = True  # whether the log may not hold what it must
+        self._heard_last = asyncio.Event()  # the log's newest heartbeat has been looked at
+
+    @property
+    def is_publishing(self) -> bool:
+        """Whether it has found the log level with what was published before, and goes on."""
+        return self.state is RelayState.PUBLISHING
 
     def offer(self, event: SignedEvent) -> None:
         """Say what has just been committed by this process."""
@@ -160,6 +166,7 @@ class Relay:
 
     async def _lead(self) -> None:
         log.info("relay_leading", extra={"fence": self._fence})
+        self._heard_last.clear()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._renew(), name="lease")
             tasks.create_task(self._beat(), name="heartbeats")
@@ -202,6 +209,7 @@ class Relay:
     async def _beat(self) -> None:
         beats = 0
         ends: dict[Stream, int] = {}
+        await self._heard_last.wait()  # one of ours would hide what it tells of
         while True:
             try:
                 await self._send_heartbeat()
@@ -248,6 +256,7 @@ class Relay:
                 if self._in_doubt:
                     self._in_doubt, self._look = False, True
                     await self._read_back.resume_heartbeats()  # first: it may tell that the store has gone back
+                    self._heard_last.set()
                     for stream in SEQUENCED:
                         await self._take_up(stream, await self._read_back.level(stream))
                     self.state = RelayState.PUBLISHING

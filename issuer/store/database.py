@@ -77,13 +77,16 @@ class Database:
             yield connection
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[AsyncConnection]:
+    async def write(self, seconds: float = ANSWER_SECONDS) -> AsyncIterator[AsyncConnection]:
         """A transaction: committed, durably, when the block ends without an error.
+
+        Args:
+            seconds: longest that it may take.
 
         Raises:
             StoreUnavailable: the store does not answer; the transaction may or may not have happened.
         """
-        async with _bounded(), _connected(self._writer) as connection, connection.begin():
+        async with _bounded(seconds), _connected(self._writer) as connection, connection.begin():
             yield connection
 
     def time(self) -> ColumnElement[float]:
@@ -125,12 +128,12 @@ def _parsed(url: str) -> URL:
 
 
 @asynccontextmanager
-async def _bounded() -> AsyncIterator[None]:
+async def _bounded(seconds: float = ANSWER_SECONDS) -> AsyncIterator[None]:
     try:
-        async with asyncio.timeout(ANSWER_SECONDS):
+        async with asyncio.timeout(seconds):
             yield
     except (TimeoutError, PoolTimeout) as error:
-        raise StoreUnavailable(f"the store did not answer within {ANSWER_SECONDS:.0f} s") from error
+        raise StoreUnavailable(f"the store did not answer within {seconds:.0f} s") from error
     except DBAPIError as error:
         if error.connection_invalidated or _is_unavailable(error):
             raise StoreUnavailable(f"the store is out of reach: {error.orig}") from error
