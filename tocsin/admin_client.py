@@ -18,15 +18,17 @@ BUSY: Final = (429, 502, 503, 504)
 
 
 class IssuerBusy(CommandFailed):
-    """The issuer cannot be reached, or asks to come again; what was asked may have happened all the same.
+    """The issuer cannot be reached, or asks to come again.
 
     Attributes:
         retry_after: seconds after which it asks to come again.
+        may_have_happened: whether what was asked for may have been done all the same.
     """
 
-    def __init__(self, message: str, *, code: str, retry_after: float = 0.0) -> None:
+    def __init__(self, message: str, *, code: str, retry_after: float = 0.0, may_have_happened: bool = True) -> None:
         super().__init__(message, code=code)
         self.retry_after = retry_after
+        self.may_have_happened = may_have_happened
 
 
 class AdminClient:
@@ -107,7 +109,9 @@ class AdminClient:
                 body = await response.read()
         except (aiohttp.ClientError, TimeoutError) as error:
             raise IssuerBusy(
-                f"the issuer at {self._issuer} cannot be reached: {error or 'time-out'}", code="unreachable"
+                f"the issuer at {self._issuer} cannot be reached: {error or 'time-out'}",
+                code="unreachable",
+                may_have_happened=not isinstance(error, aiohttp.ClientConnectorError),
             ) from error
         if response.status in BUSY:
             raise _busy(response, body)

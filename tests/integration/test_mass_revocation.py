@@ -62,13 +62,15 @@ class Command:
         return Ran(self.process.returncode or 0, out.decode(), err.decode())
 
 
-async def start(installation: Installation, *arguments: str, issuer: str | None = None) -> Command:
+async def start(installation: Installation, *arguments: str, as_json: bool = True) -> Command:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("TOCSIN_")}
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tocsin", "revoke", "--reason", "leaked", "--json", *arguments),
+        *(sys.executable, "-m", "tocsin", "revoke", "--reason", "leaked"),
+        *(["--json"] if as_json else []),
+        *arguments,
         env={
             **inherited,
-            "TOCSIN_ISSUER": issuer or installation.settings.issuer,
+            "TOCSIN_ISSUER": installation.settings.issuer,
             "TOCSIN_OPERATOR_ID": installation.operator.client_id,
             "TOCSIN_OPERATOR_SECRET": installation.operator.secret,
         },
@@ -80,8 +82,8 @@ async def start(installation: Installation, *arguments: str, issuer: str | None 
     return Command(process)
 
 
-async def revoke(installation: Installation, *arguments: str, given: bytes | None = None) -> Ran:
-    return await (await start(installation, *arguments)).end(given)
+async def revoke(installation: Installation, *arguments: str, given: bytes | None = None, as_json: bool = True) -> Ran:
+    return await (await start(installation, *arguments, as_json=as_json)).end(given)
 
 
 async def batches(issuer: Replica) -> list[dict[str, Any]]:
@@ -192,11 +194,14 @@ async def test_one_bad_line_stops_it_all_and_is_named_without_its_text(
 
     assert (ran.code, ran.report["bad"], ran.report["revoked"]) == (2, 41, 0)
     assert ran.report["bad_lines"][0] == {"line": 2, "error": "it is no token: 2 parts between dots, not 3"}
-    assert "line 3: " in ran.err
-    assert "and 21 more" in ran.err
+    assert json.loads(ran.err)["error"] == "bad_lines"
+    plain = await revoke(installation, "--file", str(file), as_json=False)
+    assert "line 3: " in plain.err
+    assert "and 21 more" in plain.err
     told = (tmp_path / "errors").read_text().splitlines()
     assert [int(line.partition(":")[0]) for line in told] == list(range(2, 43))
-    assert not any(secret in text for secret in ("rubbish", cut, good) for text in (ran.out, ran.err, *told))
+    texts = (ran.out, ran.err, plain.out, plain.err, *told)
+    assert not any(secret in text for secret in ("rubbish", cut, good) for text in texts)
     assert await batches(issuer) == []
     assert await issuer.active(good, installation.demo)
 
@@ -307,6 +312,17 @@ async def test_an_issuer_that_stays_away_is_told_with_what_is_done(
     assert (ran.code, ran.report["revoked"], len(ran.report["events"])) in [(3, 300, 2), (3, 450, 3)]
     assert json.loads(ran.err)["error"] == "unreachable"
     assert "of 7 batches are revoked" in json.loads(ran.err)["detail"]
+
+
+async def test_an_issuer_that_was_never_reached_leaves_nothing_to_go_on_with(
+    installation: Installation, tmp_path: Path
+) -> None:
+    (tmp_path / "leaked.txt").write_text("\n".join(made_up(10)))
+
+    ran = await revoke(installation, "--file", "leaked.txt", "--patience", "0.1")
+
+    assert (ran.code, json.loads(ran.err)["error"], ran.report["revoked"]) == (1, "unreachable", 0)
+    assert not (tmp_path / "leaked.txt.tocsin").exists()
 
 
 async def test_a_file_that_has_changed_is_not_gone_on_with(

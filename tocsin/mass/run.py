@@ -116,6 +116,9 @@ def revoke_file(context: Context, options: Options) -> int:
         report = _described(checked, options)
         report.checked_seconds = _since(start)
         try:
+            if not context.output.as_json:
+                for line in checked.bad.told():
+                    click.echo(line, err=True)
             _refuse(checked, options)
             if not options.dry_run:
                 asyncio.run(_send(context, options, digests, progress, report, start))
@@ -155,8 +158,6 @@ def _described(checked: Checked, options: Options) -> Report:
 
 def _refuse(checked: Checked, options: Options) -> None:
     """Nothing is sent while a line is bad, unless that was allowed, nor when there is nothing to send."""
-    for line in checked.bad.told():
-        click.echo(line, err=True)
     count = checked.bad.count
     if count and not options.skip_bad:
         raise CommandFailed(
@@ -195,6 +196,8 @@ async def _send(
                 report.published = await sender.wait_published(options.wait)
                 report.published_seconds = _since(start) if report.published else None
             except CommandFailed as error:
+                if not checkpoint.done and not sender.sent.uncertain:
+                    checkpoint.remove()
                 raise _in_part(error, len(checkpoint.done), report.batches, path) from error
             except asyncio.CancelledError as cancelled:  # Ctrl-C
                 interrupted = CommandFailed("interrupted", code="interrupted")

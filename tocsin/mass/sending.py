@@ -29,6 +29,7 @@ class Sent(msgspec.Struct):
         repeated: how many had been decided without our hearing the answer.
         lifted: ids of those that have been taken back meanwhile.
         retries: how often something was sent again.
+        uncertain: whether something may have been decided of which no answer has told.
     """
 
     events: list[str]
@@ -36,6 +37,7 @@ class Sent(msgspec.Struct):
     repeated: int = 0
     lifted: list[str] = []
     retries: int = 0
+    uncertain: bool = False
 
 
 class Sender:
@@ -110,10 +112,12 @@ class Sender:
             try:
                 answer, new = await self._admin.post_once(PATH, body, f"{job.name}.{number}")
             except IssuerBusy as busy:
+                self.sent.uncertain |= busy.may_have_happened
                 pause = max(busy.retry_after, backoff * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
                 if time.monotonic() + pause >= deadline:
                     raise
-                self._progress.note(f"batch {number + 1}: {busy}; again in {pause:.1f} s")
+                if backoff == FIRST_PAUSE:
+                    self._progress.note(f"batch {number + 1}: {busy}; trying for up to {self._patience:g} s")
                 self.sent.retries += 1
                 backoff = min(2 * backoff, LONGEST_PAUSE)
                 await self._pause(pause)
