@@ -51,6 +51,9 @@ KAFKA_TASKS: Final = (
     "Fetcher._proc_fetch_request",
     "NoGroupCoordinator._reset_committed_routine",
 )
+FEED_READER: Final = "Event.wait"
+FALLING_BACK: Final = 3
+"""Agents that may read the feed still: they go back to their first log when it has been good for a while."""
 LOCK_FILE: Final = "tocsin.lock"
 LINES: Final = ("agents-kafka", "issuer-kafka", "agents-redis", "agents-issuer", "issuer-store")
 FALLBACK: Final = any(field.name == "fallback_log" for field in msgspec.structs.fields(AgentSettings))
@@ -245,7 +248,7 @@ class System:
             f"socket port {self._relays[line]}": most
             for line, most in (("issuer-store", POOLED), ("issuer-kafka", 6), ("agents-kafka", 8))
         }
-        return {**dict.fromkeys(KAFKA_TASKS, 4), "AIOKafkaConnection._read": 8, **sockets}
+        return {**dict.fromkeys(KAFKA_TASKS, 4), "AIOKafkaConnection._read": 8, FEED_READER: FALLING_BACK, **sockets}
 
     async def set_lines(self, mode: Mode, *names: str) -> None:
         """Make lines good or bad; those that this installation has."""

@@ -43,7 +43,7 @@ def is_the_error(answer: Answer, status: int, error: str) -> bool:
     ("body", "error"),
     [
         ("grant_type=password&username=a&password=b", "unsupported_grant_type"),
-        ("grant_type=urn:ietf:params:oauth:grant-type:token-exchange", "unsupported_grant_type"),
+        ("grant_type=urn:ietf:params:oauth:grant-type:saml2-bearer", "unsupported_grant_type"),
         ("grant_type=CLIENT_CREDENTIALS", "unsupported_grant_type"),
         ("grant_type=client_credentials%00", "unsupported_grant_type"),
         ("grant_type=", "invalid_request"),

@@ -97,7 +97,7 @@ async def test_neither_secrets_nor_tokens_nor_private_keys_are_in_the_files(tmp_
     database = Database(installation.settings.store)
     private = (await KeyVault(database, kek).event_key())["d"]
     await database.close()
-    files = [path for path in tmp_path.iterdir() if path.name != "kek"]
+    files = [path for path in tmp_path.rglob("*") if path.name != "kek" and path.is_file()]
     assert {"store.db", "events.db", "trust.json"} <= {path.name for path in files}
     for content in (path.read_bytes() for path in files):
         assert private.encode() not in content
@@ -141,7 +141,7 @@ async def test_a_grant_is_given_the_form_without_the_clients_credentials(tmp_pat
     async with installation.running() as issuer:
         grant = Remembers(issuer.services.parts)
         cast("dict[str, Any]", issuer.services.grants)[grant.grant_type] = grant
-        answer = await issuer.form("/oauth2/token", None, **form, client_assertion="S3cret", device="robot-7")
+        answer = await issuer.form("/oauth2/token", None, **form, device="robot-7")
 
     assert answer.status == 200
     assert grant.request.parameters == {
