@@ -43,6 +43,8 @@ from issuer.store.migration import check_version, migrate
 from issuer.tokens import TokenService, load_enhancers
 from issuer.users import Passwords, UserStore
 from verifier_agent.clocks import Clock, SystemClock
+from verifier_agent.hot import Live
+from verifier_agent.hot.following import Following
 
 log = logging.getLogger(__name__)
 
@@ -51,8 +53,15 @@ CHECK_AGAIN_SECONDS: Final = 5.0
 
 
 @asynccontextmanager
-async def running_services(settings: IssuerSettings, clock: Clock | None = None) -> AsyncIterator[Services]:
+async def running_services(
+    settings: IssuerSettings, clock: Clock | None = None, followed: Following | None = None
+) -> AsyncIterator[Services]:
     """Build everything, keep its tasks running, and take it down again.
+
+    Args:
+        settings: of this process.
+        clock: the machine's by default.
+        followed: what keeps these settings up to date, if anything does.
 
     Raises:
         SettingInvalid: a setting cannot be used.
@@ -61,6 +70,7 @@ async def running_services(settings: IssuerSettings, clock: Clock | None = None)
         SealBroken: the key-encryption key is another one.
     """
     clock = clock or SystemClock()
+    live = Live(settings) if followed is None else followed.configuration.live(IssuerSettings)
     async with AsyncExitStack() as stack:
         kek = _kek(settings)
         database = Database(settings.store)
@@ -86,21 +96,21 @@ async def running_services(settings: IssuerSettings, clock: Clock | None = None)
         passwords = Passwords()
         stack.callback(passwords.close)
         parts = Parts(
-            settings=settings,
+            live=live,
             clock=clock,
             users=UserStore(database, passwords),
-            families=FamilyStore(settings, database, revocations),
+            families=FamilyStore(live, database, revocations),
             own_agent=own_agent,
         )
         services = Services(
-            settings=settings,
+            followed=followed,
             database=database,
             clients=clients,
             assertions=ClientAssertions(settings.issuer, settings.skew, database, clients, clock),
             parts=parts,
             standing=standing,
             grants=load_grants(parts),
-            tokens=TokenService(settings, keys, own_agent, load_enhancers(parts), standing, clock),
+            tokens=TokenService(live, keys, own_agent, load_enhancers(parts), standing, clock),
             keys=keys,
             revocations=revocations,
             own_agent=own_agent,
@@ -176,14 +186,16 @@ def _kek(settings: IssuerSettings) -> KeyEncryptionKey:
     raise AssertionError("settings with neither cannot be made")
 
 
-def create_app(settings: IssuerSettings, clock: Clock | None = None) -> web.Application:
-    """The HTTP application; its services start and stop with it."""
+def create_app(
+    settings: IssuerSettings, clock: Clock | None = None, followed: Following | None = None
+) -> web.Application:
+    """The HTTP application; its services start and stop with it. Arguments as of ``running_services``."""
     app = web.Application(middlewares=[request_ids, counted, errors], client_max_size=MAX_BODY_BYTES)
     app[ANSWERS] = Counter()
     add_routes(app)
 
     async def services(app: web.Application) -> AsyncIterator[None]:
-        async with running_services(settings, clock) as built:
+        async with running_services(settings, clock, followed) as built:
             app[SERVICES] = built
             yield
 

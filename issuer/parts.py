@@ -7,6 +7,7 @@ from issuer.outbox.own_agent import OwnAgent
 from issuer.settings import IssuerSettings
 from issuer.users import UserStore
 from verifier_agent.clocks import Clock
+from verifier_agent.hot import Live
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,15 +15,20 @@ class Parts:
     """Services of the issuer.
 
     Attributes:
-        settings: of this process.
+        live: the settings of this process, some of which change while it runs.
         clock: of this machine.
         users: to find users, and to tell whether a password is theirs.
         families: to keep what a user has agreed to.
         own_agent: to verify tokens of ours.
     """
 
-    settings: IssuerSettings
+    live: Live[IssuerSettings]
     clock: Clock
     users: UserStore
     families: FamilyStore
     own_agent: OwnAgent
+
+    @property
+    def settings(self) -> IssuerSettings:
+        """As they are now; who keeps one of them misses its changes."""
+        return self.live.now

@@ -1,7 +1,7 @@
 """What the issuer is told at start."""
 
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -39,6 +39,18 @@ class IssuerSettings(msgspec.Struct, frozen=True, kw_only=True):
         feed_readers: most connections to the feed at once.
         migrate: whether to bring the store's tables up to date at start.
     """
+
+    HOT: ClassVar[frozenset[str]] = frozenset(
+        {
+            "access_token_lifetime",
+            "grant_lifetime",
+            "refresh_token_lifetime",
+            "refresh_grace",
+            "user_claims",
+            "audience",
+        }
+    )
+    """What may change while an issuer runs."""
 
     issuer: str
     store: str

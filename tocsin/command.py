@@ -20,10 +20,12 @@ from tocsin.errors import FAILED, IN_PART, WRONG_USE, CommandFailed
 from tocsin.output import Output
 from tocsin.settings import ALL_NAMES
 from verifier_agent import SettingInvalid, Sources
+from verifier_agent.hot import HotConfiguration
 
 COMMANDS: Final = {
     "agent": "Run a verifier agent beside a service (sidecar).",
     "bench": "Measure delivery and verification on this machine.",
+    "config": "Show, check and change the configuration of running programs.",
     "client": "Register clients and give them secrets.",
     "demo": "Show it all: issue, verify, revoke, refused.",
     "init": "Set up a folder for development: keys, clients, configuration.",
@@ -59,6 +61,14 @@ class Context:
             SettingInvalid: one is missing, not allowed or unknown.
         """
         return self.sources().read(kind)
+
+    def hot(self, *kinds: type[Any]) -> HotConfiguration:
+        """The settings of a program that goes on reading them while it runs.
+
+        Raises:
+            SettingInvalid: see ``read``.
+        """
+        return HotConfiguration(kinds, self.sources(), ALL_NAMES)
 
     def sources(self) -> Sources:
         """Where the settings stand: the file that was named, or the one ``tocsin init`` made in this folder.

@@ -7,6 +7,7 @@ import structlog
 from aiohttp.http_exceptions import HttpProcessingError
 
 from tocsin.settings import LogSettings
+from verifier_agent.hot import HotConfiguration
 
 
 def set_up(settings: LogSettings) -> None:
@@ -43,6 +44,18 @@ def set_up(settings: LogSettings) -> None:
     # aiokafka reports each failed connection as an error; what it means for us is logged where it matters.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     logging.getLogger("aiohttp.server").addFilter(_is_our_fault)
+
+
+def follow(configuration: HotConfiguration) -> None:
+    """Set up, and change the level whenever the configuration does."""
+    live = configuration.live(LogSettings)
+    set_up(live.now)
+
+    def changed(names: frozenset[str]) -> None:
+        if names & LogSettings.HOT:
+            logging.getLogger().setLevel(live.now.log_level)
+
+    configuration.also_tell(changed)
 
 
 def _is_our_fault(record: logging.LogRecord) -> bool:

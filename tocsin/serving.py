@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Final
 
 from aiohttp import web
@@ -28,7 +29,13 @@ def run(main: Callable[[], "asyncio.Future[None] | object"]) -> None:
         runner.run(main())  # type: ignore[arg-type]
 
 
-async def serve(app: web.Application, host: str, port: int, started: Callable[[int], None]) -> None:
+async def serve(
+    app: web.Application,
+    host: str,
+    port: int,
+    started: Callable[[int], None],
+    beside: Callable[[int], AbstractAsyncContextManager[None]] = lambda _: contextlib.nullcontext(),
+) -> None:
     """Serve until SIGTERM or SIGINT, then let requests in flight end.
 
     Args:
@@ -36,6 +43,7 @@ async def serve(app: web.Application, host: str, port: int, started: Callable[[i
         host: address to listen on.
         port: port to listen on; 0 for any free one.
         started: called with the port, once it answers.
+        beside: a context made with the port, that holds while it answers.
 
     Raises:
         CommandFailed: the address is taken or not ours.
@@ -60,7 +68,8 @@ async def serve(app: web.Application, host: str, port: int, started: Callable[[i
         except OSError as error:
             raise CommandFailed(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
         started(_port_of(runner))
-        await stop.wait()
+        async with beside(_port_of(runner)):
+            await stop.wait()
     finally:
         with contextlib.suppress(asyncio.CancelledError):
             await runner.cleanup()

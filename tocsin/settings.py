@@ -1,12 +1,13 @@
 """Settings of the command line itself, and the names of all settings there are."""
 
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 import msgspec
 
 from issuer.settings import IssuerSettings
 from verifier_agent import AgentSettings, Secret, SettingInvalid
+from verifier_agent.consul import ConsulSettings
 from verifier_agent.sidecar import SidecarSettings
 
 
@@ -17,6 +18,8 @@ class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
         log_level: DEBUG, INFO, WARNING, ERROR or CRITICAL.
         log_format: ``json`` for machines, ``text`` for people; chosen by where the log goes when absent.
     """
+
+    HOT: ClassVar[frozenset[str]] = frozenset({"log_level"})
 
     log_level: str = "INFO"
     log_format: str | None = None
@@ -80,5 +83,6 @@ _KINDS: Final[tuple[type[msgspec.Struct], ...]] = (
     IssuerSettings,
     OperatorSettings,
     LogSettings,
+    ConsulSettings,
 )
 ALL_NAMES: Final = frozenset(field.name for kind in _KINDS for field in msgspec.structs.fields(kind))

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Final, Self
 
+import msgspec
 from msgspec import UNSET
 
 from events import IssuerTrust
@@ -156,6 +157,17 @@ class Agent:
         except KeyPending as pending:
             await self.foreign[pending.issuer].wait_for(pending.kid, timeout, caller)
         return self.verify(token, **asked)
+
+    def reconfigure(self, settings: AgentSettings) -> None:
+        """Go on with other settings; those that take a restart stay as they are. See ``AgentSettings.HOT``.
+
+        Every token is judged anew, within a second by the new limit of staleness.
+        """
+        self._settings = msgspec.structs.replace(
+            self._settings, **{name: getattr(settings, name) for name in AgentSettings.HOT}
+        )
+        self.verifier.reconfigure(self._settings.policy())
+        self._staleness.limit = self._settings.max_staleness
 
     def freshness(self) -> float | None:
         """Seconds since everything was known; ``None`` when it never was."""

@@ -1,15 +1,16 @@
-"""Settings from a TOML file and the environment: one name a setting, the TOML key upper-cased after ``TOCSIN_``.
+"""Settings from a TOML file, the environment and Consul. One name a setting; ``TOCSIN_`` and upper case in the
+environment.
 
-Precedence: defaults, then the file, then the environment.
+Precedence: defaults, then the file, then the environment, then Consul.
 """
 
+import dataclasses
 import difflib
 import re
 import tomllib
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Final, NamedTuple, TypeVar, get_args, get_origin
 
 import msgspec
 
@@ -64,7 +65,12 @@ def parse_seconds(value: object) -> float:
     return seconds
 
 
-@dataclass(frozen=True)
+class _Origin(NamedTuple):
+    name: str
+    is_text: bool
+
+
+@dataclasses.dataclass(frozen=True)
 class Sources:
     """Where settings may stand.
 
@@ -72,11 +78,15 @@ class Sources:
         environ: the environment.
         file: what the TOML file said, or nothing.
         path: that file, for messages.
+        remote: what a store of configuration said, as text; it goes before all else.
+        remote_name: names that store and folder, for messages.
     """
 
     environ: Mapping[str, str]
     file: Mapping[str, Any]
     path: Path | None = None
+    remote: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    remote_name: str = ""
 
     @classmethod
     def find(cls, environ: Mapping[str, str], path: Path | None = None) -> "Sources":
@@ -99,12 +109,9 @@ class Sources:
         Raises:
             SettingInvalid: a value is missing or not allowed; the message names the setting and its source.
         """
-        values: dict[str, Any] = {}
+        values = self.read_some(kind)
         for field in msgspec.structs.fields(kind):
-            found = self._find(field.name)
-            if found is not None:
-                values[field.name] = self._convert(field, *found)
-            elif field.required:
+            if field.required and field.name not in values:
                 raise SettingInvalid(
                     f"setting {field.name!r} is missing: set {PREFIX}{field.name.upper()}, "
                     f"or {field.name} in {self.path or 'a configuration file'}"
@@ -113,6 +120,20 @@ class Sources:
             return kind(**values)
         except ValueError as error:
             raise SettingInvalid(str(error)) from error
+
+    def read_some(self, kind: type[msgspec.Struct]) -> dict[str, Any]:
+        """The settings of one program that stand anywhere, each checked by itself.
+
+        Raises:
+            SettingInvalid: a value is not allowed.
+        """
+        found = ((field, self._find(field.name)) for field in msgspec.structs.fields(kind))
+        return {field.name: self._convert(field, *value) for field, value in found if value is not None}
+
+    def origin(self, name: str) -> str:
+        """Where a setting's value comes from: a file, a variable, a key of the store, or ``default``."""
+        found = self._find(name)
+        return "default" if found is None else found[1].name
 
     def check_names(self, known: Collection[str]) -> None:
         """Refuse names that no program has, with the nearest one that there is.
@@ -124,32 +145,62 @@ class Sources:
         for name in [*self.file, *variables]:
             if name in known or name == "config" or name.startswith("test_") or name == "cache":
                 continue
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            source = variables.get(name, self.path)
-            raise SettingInvalid(f"there is no setting {name!r} (from {source}){hint}")
+            raise SettingInvalid(
+                f"there is no setting {name!r} (from {variables.get(name, self.path)}){near(name, known)}"
+            )
 
-    def _find(self, name: str) -> tuple[Any, str] | None:
+    def check_remote_names(self, hot: Collection[str], known: Collection[str]) -> None:
+        """Refuse names in the store that no program has, or that cannot change while one runs.
+
+        Args:
+            hot: those that can.
+            known: those that a program has.
+
+        Raises:
+            SettingInvalid: the first such name, and where it stands.
+        """
+        for name in self.remote:
+            if name in hot:
+                continue
+            source = self._remote_source(name)
+            if name in known:
+                raise SettingInvalid(
+                    f"setting {name!r} (from {source}) cannot change while a program runs; set it in the file or the "
+                    "environment"
+                )
+            raise SettingInvalid(f"there is no setting {name!r} (from {source}){near(name, hot)}")
+
+    def _find(self, name: str) -> tuple[Any, _Origin] | None:
         variable = PREFIX + name.upper()
+        if name in self.remote:
+            return self.remote[name], _Origin(self._remote_source(name), is_text=True)
         if self.environ.get(variable, "") != "":
-            return self.environ[variable], variable
+            return self.environ[variable], _Origin(variable, is_text=True)
         if name in self.file:
-            return self.file[name], str(self.path)
+            return self.file[name], _Origin(str(self.path), is_text=False)
         return None
 
-    def _convert(self, field: msgspec.structs.FieldInfo, value: Any, source: str) -> Any:
-        from_text = source.startswith(PREFIX)
-        if from_text and _is_list(field.type):
+    def _remote_source(self, name: str) -> str:
+        return f"{self.remote_name}{name}"
+
+    def _convert(self, field: msgspec.structs.FieldInfo, value: Any, source: _Origin) -> Any:
+        if source.is_text and _is_list(field.type):
             value = [part.strip() for part in str(value).split(",") if part.strip()]
         if (kind := _table_kind(field.type)) is not None:
-            return read_tables(kind, value, f"setting {field.name!r} from {source}", self.path)
+            return read_tables(kind, value, f"setting {field.name!r} from {source.name}", self.path)
         try:
             if field.type == Seconds:
                 return parse_seconds(value)
-            return msgspec.convert(value, field.type, strict=not from_text, dec_hook=_custom)
+            return msgspec.convert(value, field.type, strict=not source.is_text, dec_hook=_custom)
         except (msgspec.ValidationError, ValueError) as error:
-            shown = "" if _is_secret(field.type) else f" {value!r}"
-            raise SettingInvalid(f"setting {field.name!r} from {source}:{shown}: {error}") from error
+            shown = "" if is_secret(field.type) else f" {value!r}"
+            raise SettingInvalid(f"setting {field.name!r} from {source.name}:{shown}: {error}") from error
+
+
+def near(name: str, known: Collection[str]) -> str:
+    """A hint at the nearest name that there is, or nothing."""
+    found = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {found[0]!r}?" if found else ""
 
 
 def read_tables(kind: type[SettingsT], tables: Any, what: str, path: Path | None = None) -> tuple[SettingsT, ...]:
@@ -181,7 +232,8 @@ def _table_kind(kind: Any) -> type[msgspec.Struct] | None:
     return arguments[0] if of_structs else None
 
 
-def _is_secret(kind: Any) -> bool:
+def is_secret(kind: Any) -> bool:
+    """Whether values of this type must not be shown."""
     return kind is Secret or Secret in get_args(kind)
 
 

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 import msgspec
 
@@ -41,6 +41,9 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
         redis_timeout: how long an answer of Redis may take; nobody who verifies waits for it.
         foreign_issuers: other issuers whose tokens are taken, with keys from their JWKS documents.
     """
+
+    HOT: ClassVar[frozenset[str]] = frozenset({"audience", "skew", "max_staleness", "on_stale", "cache_size"})
+    """What may change while an agent runs, see ``Agent.reconfigure``."""
 
     log: str
     trust: Path

@@ -15,6 +15,7 @@ class StalenessWatch:
 
     Attributes:
         stale: whether it was too old at the last look, as it is at the beginning.
+        limit: seconds above which it is too old.
     """
 
     def __init__(self, issuer: str, age: Callable[[], float | None], limit: float) -> None:
@@ -28,13 +29,13 @@ class StalenessWatch:
         self.stale = True
         self._issuer = issuer
         self._age = age
-        self._limit = limit
+        self.limit = limit
 
     def look(self) -> None:
         """Look, and say what has changed."""
         age = self._age()
-        before, self.stale = self.stale, is_stale(age, self._limit)
-        told = {"issuer": self._issuer, "age_seconds": None if age is None else round(age, 3), "limit": self._limit}
+        before, self.stale = self.stale, is_stale(age, self.limit)
+        told = {"issuer": self._issuer, "age_seconds": None if age is None else round(age, 3), "limit": self.limit}
         if self.stale and not before:
             log.warning("agent_stale", extra=told)
         elif before and not self.stale:

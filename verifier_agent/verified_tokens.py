@@ -82,6 +82,11 @@ class VerifiedTokens:
             if len(self.current) + len(self._aside) > self._size:
                 self._drop_first()
 
+    def resize(self, size: int) -> None:
+        """Have room for ``size`` tokens from now on; what is more goes as further ones come."""
+        with self._lock:
+            self._size, self._half = size, (size + 1) // 2
+
     def discard(self, token: str) -> None:
         """Forget one token, if it is there."""
         with self._lock:

@@ -231,6 +231,12 @@ class Verifier:
         else:
             self.verified.turn()
 
+    def reconfigure(self, policy: VerificationPolicy) -> None:
+        """Judge by other rules from now on; what was found out about tokens by the old ones is forgotten."""
+        self.policy = policy
+        self.verified.resize(policy.cache_size)
+        self.verified.purge(lambda _: True)
+
     def forget_foreign(self, boot: float) -> None:
         """Forget the tokens of foreign keys that count no more; to be called when any has ceased to.
 

@@ -3,6 +3,7 @@
 from aiohttp import web
 
 from issuer.endpoints import (
+    admin_config,
     admin_keys,
     admin_revocations,
     admin_users,
@@ -35,6 +36,7 @@ def add_routes(app: web.Application) -> None:
             web.post("/admin/v1/keys/{kid}/revoke", admin_keys.revoke),
             web.post("/admin/v1/users/{username}/disable", admin_users.disable),
             web.post("/admin/v1/users/{username}/enable", admin_users.enable),
+            web.get("/admin/v1/config", admin_config.show),
             web.get("/events", events.events, allow_head=False),
             web.get("/snapshot", snapshot.snapshot, allow_head=False),
             web.get("/livez", health.livez),

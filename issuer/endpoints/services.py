@@ -20,13 +20,18 @@ from issuer.settings import IssuerSettings
 from issuer.store.database import Database
 from issuer.tokens import TokenService
 from issuer.users import UserStore
+from verifier_agent.hot.following import Following
 
 
 @dataclass(frozen=True, kw_only=True)
 class Services:
-    """Everything that was built at start; what strategies are made with too is in ``parts``."""
+    """Everything that was built at start; what strategies are made with too is in ``parts``.
 
-    settings: IssuerSettings
+    Attributes:
+        followed: what keeps the settings up to date, if anything does.
+    """
+
+    followed: Following | None
     database: Database
     clients: ClientStore
     assertions: ClientAssertions
@@ -40,6 +45,11 @@ class Services:
     relay: Relay
     feed: Feed
     snapshots: Snapshots
+
+    @property
+    def settings(self) -> IssuerSettings:
+        """Of the parts."""
+        return self.parts.settings
 
     @property
     def users(self) -> UserStore:

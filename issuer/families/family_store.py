@@ -16,6 +16,7 @@ from issuer.settings import IssuerSettings
 from issuer.store.database import Database
 from issuer.store.schema import families, refresh_tokens
 from verifier_agent import Secret
+from verifier_agent.hot import Live
 
 ID_BYTES: Final = 16
 TOKEN_BYTES: Final = 32
@@ -28,15 +29,15 @@ CLAIM: Final = "grant_id"
 class FamilyStore:
     """The one place where families are begun, renewed and ended. Tokens are kept hashed: they have 256 random bits."""
 
-    def __init__(self, settings: IssuerSettings, database: Database, revocations: RevocationService) -> None:
-        self._settings = settings
+    def __init__(self, live: Live[IssuerSettings], database: Database, revocations: RevocationService) -> None:
+        self._live = live
         self._database = database
         self._revocations = revocations
 
     def new(self, **said: Any) -> Family:
         """A family that nobody has kept yet; ``said`` is what it has beside ``id`` and ``expires_at``."""
         return Family(
-            id=secrets.token_urlsafe(ID_BYTES), expires_at=said["auth_time"] + self._settings.grant_lifetime, **said
+            id=secrets.token_urlsafe(ID_BYTES), expires_at=said["auth_time"] + self._live.now.grant_lifetime, **said
         )
 
     async def begin(self, family: Family, *, renewable: bool) -> Secret | None:
@@ -119,7 +120,7 @@ class FamilyStore:
 
     async def purge(self) -> int:
         """Remove what has ended long enough ago that no token of it is alive; how many families."""
-        past = self._database.time() - self._settings.token_lifetime_ceiling
+        past = self._database.time() - self._live.now.token_lifetime_ceiling
         async with self._database.write() as connection:
             gone = await connection.execute(delete(families).where(families.c.expires_at < past))
         return gone.rowcount
@@ -141,7 +142,7 @@ class FamilyStore:
         return (await connection.execute(query)).mappings().one_or_none()
 
     async def _may_be_asked_again(self, connection: AsyncConnection, row: RowMapping) -> bool:
-        if row["successor"] is None or row["now"] - row["used_at"] > self._settings.refresh_grace:
+        if row["successor"] is None or row["now"] - row["used_at"] > self._live.now.refresh_grace:
             return False
         used = select(refresh_tokens.c.used_at).where(refresh_tokens.c.hash == row["successor"])
         return (await connection.execute(used)).scalar_one() is None
@@ -161,7 +162,7 @@ class FamilyStore:
             insert(refresh_tokens).values(
                 hash=_hashed(token.reveal()),
                 family=family.id,
-                expires_at=self._database.time() + self._settings.refresh_token_lifetime,
+                expires_at=self._database.time() + self._live.now.refresh_token_lifetime,
             )
         )
         return token

@@ -12,7 +12,7 @@ class ClientCredentialsGrant:
     grant_type: ClassVar[str] = "client_credentials"
 
     def __init__(self, parts: Parts) -> None:
-        self._default_audience = parts.settings.audience
+        self._parts = parts
 
     async def authorize(self, request: GrantRequest) -> Authorization:
         """See ``Grant.authorize``."""
@@ -21,6 +21,6 @@ class ClientCredentialsGrant:
             client=client,
             subject=client.client_id,
             scope=granted_scope(client.scopes, parameters.get("scope")),
-            audience=granted_audience(client.audiences or (self._default_audience,), parameters.get("resource")),
+            audience=granted_audience(client.audiences or (self._parts.settings.audience,), parameters.get("resource")),
             rsq=request.rsq,
         )

@@ -21,13 +21,13 @@ class TokenExchangeGrant:
 
     def __init__(self, parts: Parts) -> None:
         self._own_agent = parts.own_agent
-        self._default_audience = parts.settings.audience
+        self._parts = parts
 
     async def authorize(self, request: GrantRequest) -> Authorization:
         """See ``Grant.authorize``; a subject token that is no good is ``invalid_request`` (section 2.2.2)."""
         client, subject = request.client, self._subject(request)
         allowed = tuple(scope for scope in client.scopes if scope in subject.scope)
-        audiences = client.audiences or (self._default_audience,)
+        audiences = client.audiences or (self._parts.settings.audience,)
         known = subject.raw.get("rsq")
         return Authorization(
             client=client,
@@ -55,7 +55,7 @@ class TokenExchangeGrant:
             subject = self._own_agent.verify(request.required("subject_token"), audience=None)
         except TokenRejected as error:
             raise invalid_request("the subject token is not good here, or not any more") from error
-        if not _was_sent_to(request.client, subject, self._default_audience):
+        if not _was_sent_to(request.client, subject, self._parts.settings.audience):
             raise invalid_request("the subject token was issued neither to this client nor for its services")
         return subject
 

@@ -33,15 +33,15 @@ class UserClaims:
     """Claims of the user's record, those that setting ``user_claims`` names: roles, tenant."""
 
     def __init__(self, parts: Parts) -> None:
-        self._users = parts.users
-        self._names = frozenset(parts.settings.user_claims) - RESERVED
+        self._parts = parts
 
     async def enhance(self, authorization: Authorization) -> Mapping[str, Any]:
         """See ``Enhancer``."""
-        if authorization.family is None or not self._names:
+        names = frozenset(self._parts.settings.user_claims) - RESERVED
+        if authorization.family is None or not names:
             return {}
-        user = await self._users.find(authorization.subject)
-        return {} if user is None else {name: user.claims[name] for name in self._names & user.claims.keys()}
+        user = await self._parts.users.find(authorization.subject)
+        return {} if user is None else {name: user.claims[name] for name in names & user.claims.keys()}
 
 
 async def enhanced(authorization: Authorization, enhancers: Sequence[Enhancer]) -> dict[str, Any]:

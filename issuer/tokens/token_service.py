@@ -19,6 +19,7 @@ from issuer.settings import IssuerSettings
 from issuer.tokens.enhancers import Enhancer, enhanced
 from verifier_agent import Claims
 from verifier_agent.clocks import Clock
+from verifier_agent.hot import Live
 
 log = logging.getLogger(__name__)
 
@@ -45,14 +46,14 @@ class TokenService:
 
     def __init__(
         self,
-        settings: IssuerSettings,
+        live: Live[IssuerSettings],
         keys: KeyService,
         own_agent: OwnAgent,
         enhancers: Sequence[Enhancer],
         standing: Standing,
         clock: Clock,
     ) -> None:
-        self._settings = settings
+        self._live = live
         self._keys = keys
         self._own_agent = own_agent
         self._enhancers = enhancers
@@ -68,14 +69,14 @@ class TokenService:
         Raises:
             OAuthError: ``invalid_grant``, when it does not.
         """
-        client = authorization.client
-        wanted = client.token_lifetime or self._settings.access_token_lifetime
+        client, settings = authorization.client, self._live.now
+        wanted = client.token_lifetime or settings.access_token_lifetime
         now = int(self._clock.now())
-        lifetime = int(min(wanted, self._settings.token_lifetime_ceiling, (authorization.not_after or math.inf) - now))
+        lifetime = int(min(wanted, settings.token_lifetime_ceiling, (authorization.not_after or math.inf) - now))
         key = await self._keys.signing_key(self._own_agent.verifier.state.keys.published, client.token_alg)
         claims: dict[str, Any] = await enhanced(authorization, self._enhancers)
         claims |= {
-            "iss": self._settings.issuer,
+            "iss": settings.issuer,
             "sub": authorization.subject,
             "aud": authorization.audience[0] if len(authorization.audience) == 1 else authorization.audience,
             "exp": now + lifetime,

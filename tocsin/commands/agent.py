@@ -6,8 +6,15 @@ from tocsin import logs, serving
 from tocsin.command import Context, json_option
 from tocsin.settings import LogSettings
 from verifier_agent import Agent, AgentSettings
+from verifier_agent.clocks import SystemClock
+from verifier_agent.consul import ConsulSettings
+from verifier_agent.hot import HotConfiguration
+from verifier_agent.hot.following import following, registered
 from verifier_agent.sidecar import SidecarSettings
 from verifier_agent.sidecar.app import create_app
+
+FOLDER = "agent"
+SERVICE = "tocsin-agent"
 
 
 @click.command("agent")
@@ -16,16 +23,26 @@ from verifier_agent.sidecar.app import create_app
 @click.pass_obj
 def command(context: Context, port: int | None) -> None:
     """Run a verifier agent behind HTTP until SIGTERM or Ctrl-C: GET /verify with a bearer token."""
-    sources = context.sources()
-    logs.set_up(sources.read(LogSettings))
-    settings, sidecar = sources.read(AgentSettings), sources.read(SidecarSettings)
+    configuration = context.hot(AgentSettings, SidecarSettings, LogSettings)
+    serving.run(lambda: _serve(context, configuration, port))
+
+
+async def _serve(context: Context, configuration: HotConfiguration, port: int | None) -> None:
+    sidecar, consul = configuration.live(SidecarSettings).now, context.read(ConsulSettings)
+    live, host = configuration.live(AgentSettings), sidecar.sidecar_host
+    logs.follow(configuration)
 
     def started(actual: int) -> None:
-        context.output.answer({"host": sidecar.sidecar_host, "port": actual})
-        context.output.line(f"agent listens on {sidecar.sidecar_host}:{actual}")
+        context.output.answer({"host": host, "port": actual})
+        context.output.line(f"agent listens on {host}:{actual}")
 
-    serving.run(
-        lambda: serving.serve(
-            create_app(Agent(settings)), sidecar.sidecar_host, sidecar.sidecar_port if port is None else port, started
+    async with following(configuration, consul, FOLDER, SystemClock()) as followed:
+        agent = Agent(live.now)
+        configuration.also_tell(lambda _: agent.reconfigure(live.now))
+        await serving.serve(
+            create_app(agent, followed),
+            host,
+            sidecar.sidecar_port if port is None else port,
+            started,
+            beside=lambda actual: registered(followed.consul, consul, SERVICE, host, actual),
         )
-    )

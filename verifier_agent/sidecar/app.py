@@ -11,10 +11,12 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from verifier_agent.agent import Agent
 from verifier_agent.configuration import parse_seconds
 from verifier_agent.errors import TokenRejected, VerificationUnavailable
+from verifier_agent.hot.following import Following
 from verifier_agent.sidecar.metrics import AgentMetrics
 
 AGENT = web.AppKey("agent", Agent)
 METRICS = web.AppKey("metrics", AgentMetrics)
+FOLLOWED: Final[web.AppKey[Following | None]] = web.AppKey("followed")
 
 FRESHNESS: Final = "Tocsin-Freshness"
 """Seconds since everything was known, in every answer of ``/verify``."""
@@ -23,11 +25,17 @@ CALLER: Final = "Tocsin-Caller"
 _NO_STORE: Final = {"Cache-Control": "no-store"}
 
 
-def create_app(agent: Agent) -> web.Application:
-    """The application; the agent starts and stops with it."""
+def create_app(agent: Agent, followed: Following | None = None) -> web.Application:
+    """The application; the agent starts and stops with it.
+
+    Args:
+        agent: not started yet.
+        followed: what keeps its settings up to date, if anything does.
+    """
     app = web.Application(client_max_size=16 * 1024)
     app[AGENT] = agent
     app[METRICS] = AgentMetrics(agent)
+    app[FOLLOWED] = followed
 
     async def running(_app: web.Application) -> AsyncIterator[None]:
         async with agent:
@@ -39,6 +47,7 @@ def create_app(agent: Agent) -> web.Application:
             web.get("/verify", verify),
             web.post("/verify", verify),
             web.get("/status", status),
+            web.get("/config", config),
             web.get("/livez", livez),
             web.get("/readyz", readyz),
             web.get("/metrics", metrics),
@@ -83,6 +92,14 @@ async def verify(request: web.Request) -> web.Response:
 async def status(request: web.Request) -> web.Response:
     """``GET /status``: what the agent knows, and how well."""
     return _answer(request.app[AGENT], msgspec.to_builtins(request.app[AGENT].status()), 200)
+
+
+async def config(request: web.Request) -> web.Response:
+    """``GET /config``: what settings are in force, where each came from, and what was refused and why."""
+    agent, followed = request.app[AGENT], request.app[FOLLOWED]
+    if followed is None:
+        return _answer(agent, {"error": "not_found"}, 404)
+    return _answer(agent, msgspec.to_builtins(followed.report()), 200)
 
 
 async def livez(request: web.Request) -> web.Response:
