@@ -161,7 +161,7 @@ class Agent:
     def reconfigure(self, settings: AgentSettings) -> None:
         """Go on with other settings; those that take a restart stay as they are. See ``AgentSettings.HOT``.
 
-        Every token is judged anew, within a second by the new limit of staleness.
+        Every token is judged anew.
         """
         self._settings = msgspec.structs.replace(
             self._settings, **{name: getattr(settings, name) for name in AgentSettings.HOT}

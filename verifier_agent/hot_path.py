@@ -9,7 +9,7 @@ from msgspec import UNSET
 
 from verifier_agent.claims import Claims
 from verifier_agent.clocks import Clock
-from verifier_agent.policy import Audience
+from verifier_agent.policy import Audience, VerificationPolicy
 from verifier_agent.verifier import Verifier
 
 MAX_SCOPES: Final = 256
@@ -35,14 +35,16 @@ class Verify(Protocol):
 class _Window:
     """A stretch of the wall clock in which what is known will not become too old.
 
-    Renewed by every call that looks at all clocks. A wall clock that is set back leaves it.
+    Renewed by every call that looks at all clocks. A wall clock that is set back leaves it, and another policy ends it:
+    no token was judged by that yet, so each comes to where that is seen.
     """
 
-    __slots__ = ("begins", "ends")
+    __slots__ = ("begins", "ends", "policy")
 
-    def __init__(self, begins: float, ends: float) -> None:
+    def __init__(self, begins: float, ends: float, policy: VerificationPolicy) -> None:
         self.begins = begins
         self.ends = ends
+        self.policy = policy
 
 
 def hot_path(verifier: Verifier, clock: Clock) -> Verify:
@@ -53,7 +55,7 @@ def hot_path(verifier: Verifier, clock: Clock) -> Verify:
     """
     verified, revocations, time = verifier.verified, verifier.state.revocations, clock.now
     required: dict[str, frozenset[str]] = {}
-    window = _Window(0.0, 0.0)
+    window = _Window(0.0, 0.0, verifier.policy)
 
     def verify(
         token: str,
@@ -105,9 +107,9 @@ def hot_path(verifier: Verifier, clock: Clock) -> Verify:
 
     def verify_step_by_step(token: str, audience: Audience, scope: str | None, caller: str | None) -> Claims:
         nonlocal window
-        now, boot, able = time(), clock.boot(), window
-        if not able.begins <= now < able.ends:
-            window = _Window(now, now + verifier.check_able(now, boot))
+        now, boot, able, policy = time(), clock.boot(), window, verifier.policy
+        if not able.begins <= now < able.ends or able.policy is not policy:
+            window = _Window(now, now + verifier.check_able(now, boot), policy)
         claims = verifier.judge(token, now, boot, audience, scope, caller)
         if scope is not None and len(required) < MAX_SCOPES:
             required[scope] = frozenset(scope.split())

@@ -58,10 +58,27 @@ class AsTheSteps(RuleBasedStateMachine):
             return verify()
         except (TokenRejected, VerificationUnavailable) as refusal:
             return refusal.code
+        except ValueError as misuse:  # no audience is named anywhere
+            return type(misuse)
 
     @rule(sub=st.sampled_from(["alice", "bob"]), life=st.sampled_from([-20, 2, 30, 600]))
     def a_token_is_issued(self, sub: str, life: int) -> None:
         self.tokens.append(self.issuer.token(sub=sub, exp=int(self.issuer.clock.now()) + life))
+
+    @rule(
+        audience=st.sampled_from([None, AUDIENCE, "billing"]),
+        max_staleness=st.sampled_from([0.5, 60.0, math.inf]),
+        skew=st.sampled_from([0.0, 30.0]),
+        cache_size=st.sampled_from([0, 2, 6]),
+    )
+    def other_rules_come_into_force(
+        self, audience: str | None, max_staleness: float, skew: float, cache_size: int
+    ) -> None:
+        policy = msgspec.structs.replace(
+            self.fast.verifier.policy, audience=audience, max_staleness=max_staleness, skew=skew
+        )
+        self.fast.verifier.reconfigure(msgspec.structs.replace(policy, cache_size=cache_size))
+        self.steps.verifier.reconfigure(msgspec.structs.replace(policy, cache_size=0))
 
     @rule(sub=st.sampled_from([None, "alice", "bob"]))
     def tokens_are_revoked(self, sub: str | None) -> None:

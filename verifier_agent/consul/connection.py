@@ -145,10 +145,12 @@ class ConsulConnection:
             ConsulUnavailable: see ``ask``.
         """
         path = f"{self.place.prefix}/{folder}/"
-        blocking = {} if index is None else {"index": str(index), "wait": f"{wait:.0f}s"}
-        got, items = await self.ask(
-            lambda api: api.kv.get(path, recurse=True, **blocking), seconds=ANSWER_SECONDS + wait * 17 / 16
-        )
+        blocking: dict[str, str] = {}
+        seconds = ANSWER_SECONDS
+        if index is not None:
+            blocking = {"index": str(index), "wait": f"{wait:.0f}s"}
+            seconds += wait * 17 / 16  # Consul adds up to a sixteenth, so that not all come again at once
+        got, items = await self.ask(lambda api: api.kv.get(path, recurse=True, **blocking), seconds=seconds)
         try:
             found = {item["Key"].removeprefix(path): item for item in items or [] if not item["Key"].endswith("/")}
             values = {name: item["Value"] or b"" for name, item in found.items()}

@@ -14,7 +14,7 @@ from verifier_agent.settings import settings_repr
 
 DEFAULT_PORT: Final = 8500
 DEFAULT_PREFIX: Final = "tocsin"
-_PREFIX: Final = re.compile(r"[A-Za-z0-9._-]+(?:/[A-Za-z0-9._-]+)*")
+_PREFIX: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(?:/[A-Za-z0-9][A-Za-z0-9._-]*)*")
 _OPTIONS: Final = frozenset({"ca", "cert", "key", "dc"})
 _FORM: Final = "http[s]://[:acl-token@]host[:port][/prefix][?ca=…&cert=…&key=…&dc=…]"
 

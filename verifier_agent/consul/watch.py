@@ -15,8 +15,8 @@ from verifier_agent.consul.errors import ConsulUnavailable
 
 log = logging.getLogger(__name__)
 
-WAIT_SECONDS: Final = 55.0
-"""Of one blocking query, as Consul may add a sixteenth: less than what proxies on the way allow."""
+WAIT_SECONDS: Final = 15.0
+"""Of one blocking query: so soon a Consul is noticed that hangs, and proxies on the way have longer time-outs."""
 LEAST_PAUSE: Final = 0.02
 """Between two queries: a folder that changes all the time must not become a loop without rest."""
 FIRST_PAUSE: Final = 0.2

@@ -1,11 +1,10 @@
 """Keeps a program's configuration up to date, from the file and from Consul, for as long as the program runs."""
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from verifier_agent.clocks import Clock
 from verifier_agent.consul.settings import ConsulSettings
@@ -19,9 +18,6 @@ if TYPE_CHECKING:
     from verifier_agent.consul.watch import FolderWatch
 
 log = logging.getLogger(__name__)
-
-FIRST_SECONDS: Final = 2.0
-"""How long a start waits for Consul; then it goes on with what the file and the environment say."""
 
 
 class Following:
@@ -87,9 +83,7 @@ async def following(
             refuse=lambda detail: configuration.refuse(CONSUL, detail, clock.now()),
         )
         watch.recall()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(FIRST_SECONDS):
-                await watch.once()
+        await watch.once()  # waits for a hanging Consul no longer than for any answer
         await stack.enter_async_context(_running(watch.run(), "tocsin-consul"))
         yield Following(configuration, connection, watch)
 
