@@ -28,6 +28,8 @@ from issuer.housekeeping import Housekeeping
 from issuer.keys.generation import public
 from issuer.keys.key_service import KeyService, KeyVault
 from issuer.keys.sealing import KeyEncryptionKey
+from issuer.leadership import Leadership
+from issuer.leadership.choice import leader_lock
 from issuer.outbox.heartbeats import Heartbeats
 from issuer.outbox.horizon import note_ceiling
 from issuer.outbox.outbox import Outbox
@@ -88,6 +90,8 @@ async def running_services(
         feed = Feed(source, settings.feed_readers)
         opener, holder = EventOpener(trust), secrets.token_hex(16)
         relay = Relay(database, outbox, event_log, signer, opener, holder, clock, also=[feed])
+        lock = leader_lock(settings, database, holder, clock, followed, stack)
+        leadership = Leadership(lock, database, holder, clock)
         keys = KeyService(database, outbox, vault, settings.signing_algorithms)
         standing = Standing(settings.issuer)
         own_agent.also_tell(standing.hear)
@@ -114,6 +118,7 @@ async def running_services(
             keys=keys,
             revocations=revocations,
             own_agent=own_agent,
+            leadership=leadership,
             relay=relay,
             feed=feed,
             snapshots=Snapshots(own_agent, Heartbeats(database, outbox, signer, clock), signer, clock),
@@ -230,6 +235,7 @@ async def _background(services: Services, event_log: EventLog) -> AsyncIterator[
     tasks = [
         asyncio.create_task(services.own_agent.run(services.relay.look), name="own-agent"),
         asyncio.create_task(services.relay.run(), name="relay"),
+        asyncio.create_task(services.leadership.run(), name="leadership"),
         asyncio.create_task(services.feed.run(), name="feed"),
         asyncio.create_task(housekeeping.run(), name="housekeeping"),
         asyncio.create_task(_report_faults(event_log), name="log-check"),

@@ -37,6 +37,8 @@ class IssuerSettings(msgspec.Struct, frozen=True, kw_only=True):
         feed: who may read ``/events``: with a ``token`` of scope ``tocsin.events``, whoever comes (``open``), or nobody
             (``off``).
         feed_readers: most connections to the feed at once.
+        leader_lock: what says which replica rotates keys: the ``store``, ``redis`` or ``consul``.
+        redis: URL of a Redis, for that.
         migrate: whether to bring the store's tables up to date at start.
     """
 
@@ -71,6 +73,8 @@ class IssuerSettings(msgspec.Struct, frozen=True, kw_only=True):
     user_claims: tuple[str, ...] = ("roles", "tenant")
     feed: Literal["token", "open", "off"] = "token"
     feed_readers: int = 1000
+    leader_lock: Literal["store", "redis", "consul"] = "store"
+    redis: str | None = None
     migrate: bool = True
 
     def __post_init__(self) -> None:
@@ -81,6 +85,8 @@ class IssuerSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise SettingInvalid(f"setting 'feed_readers' must be 1 or more, not {self.feed_readers}")
         if self.kek_file is None and self.kek is None:
             raise SettingInvalid("setting 'kek_file' is missing: set TOCSIN_KEK_FILE, or TOCSIN_KEK to the key itself")
+        if self.leader_lock == "redis" and self.redis is None:
+            raise SettingInvalid("setting 'leader_lock' is redis, and the setting 'redis' names none")
         if not 0 <= self.port < 65536:
             raise SettingInvalid(f"setting 'port' must be 0 to 65535, not {self.port}")
         if self.skew > MAX_SKEW:
@@ -96,7 +102,7 @@ class IssuerSettings(msgspec.Struct, frozen=True, kw_only=True):
             )
 
     def __repr__(self) -> str:
-        return settings_repr(self, "store", "log")
+        return settings_repr(self, "store", "log", "redis")
 
 
 def _check_issuer(issuer: str) -> None:

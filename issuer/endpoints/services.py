@@ -11,6 +11,7 @@ from issuer.families import FamilyStore, Standing
 from issuer.feed.feed import Feed
 from issuer.grants import Grant
 from issuer.keys.key_service import KeyService
+from issuer.leadership import Leadership
 from issuer.outbox.own_agent import OwnAgent
 from issuer.outbox.relay import Relay
 from issuer.outbox.snapshots import Snapshots
@@ -42,6 +43,7 @@ class Services:
     keys: KeyService
     revocations: RevocationService
     own_agent: OwnAgent
+    leadership: Leadership
     relay: Relay
     feed: Feed
     snapshots: Snapshots

@@ -104,7 +104,7 @@ async def test_whatever_is_no_answer_of_consul_is_said_to_be_unavailable(
 async def test_who_hangs_is_given_up(server: Server) -> None:
     server.answer = None
     async with server.connected() as connection:
-        with pytest.raises(ConsulUnavailable, match="no answer within 0.05 s"):
+        with pytest.raises(ConsulUnavailable, match=r"no answer within 0\.05 s"):
             await connection.ask(lambda api: api.status.leader(), seconds=0.05)
 
 
