@@ -137,16 +137,18 @@ class IssuerState:
         """Take over what ``dump`` wrote. Into a state that knows something already, it is merged by adding alone.
 
         Raises:
-            SnapshotInvalid: it is not one of this version, or another issuer's.
+            SnapshotInvalid: it is not one of this version, or another issuer's; nothing of it is taken over then.
         """
         state = snapshot.read(dumped, self.issuer)
         try:
+            for kept in state.sequences.values():  # what is wrong with one is told before anything is taken over
+                StreamSequence().merge(kept)
             self.revocations.restore(state.revocations)
-            for stream, sequence in self.sequences.items():  # last: what counts as applied must be in force
-                if stream in state.sequences:
-                    sequence.merge(state.sequences[stream])
         except ValueError as error:
             raise SnapshotInvalid(SnapshotCode.MALFORMED, f"this is no snapshot: {error}") from error
+        for stream, sequence in self.sequences.items():  # last: what counts as applied must be in force
+            if stream in state.sequences:
+                sequence.merge(state.sequences[stream])
         self.keys.restore(state.key_seq, state.keys, frozenset(state.revoked_keys))
         self._newest_beat = max(self._newest_beat, state.newest_beat)
         self._pass_time(state.issuer_time)

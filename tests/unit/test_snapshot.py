@@ -193,13 +193,18 @@ def test_a_snapshot_of_another_kind_or_issuer_is_refused(
         restored(issuer, altered(snapshot, **changes))
 
 
-def test_a_refused_snapshot_counts_nothing_as_applied(issuer: IssuerSimulator) -> None:
+@pytest.mark.parametrize("stream", ["keys", "revocations"])
+def test_of_a_refused_snapshot_nothing_is_taken_over(issuer: IssuerSimulator, stream: str) -> None:
+    listener = Listener.caught_up(issuer)
+    token = issuer.token()
+    assert listener.rejection(token) is None
+    known = listener.verifier.snapshot()
     event = issuer.revoke(Selector.of(sub="alice"))
     content = json.loads(Listener.caught_up(issuer).verifier.snapshot())
-    content["sequences"]["revocations"]["applied"].append([9, 3])
-    listener = Listener(issuer)
+    content["sequences"][stream]["applied"].append([9, 3])
 
     with pytest.raises(SnapshotInvalid, match="no interval goes from 9 to 3"):
         listener.verifier.restore(json.dumps(content).encode())
-    assert listener.verifier.state.revocations.selectors == 1
-    assert listener.hear(event) == ["known"]
+    assert listener.verifier.snapshot() == known
+    assert listener.hear(event) == ["applied"]
+    assert listener.rejection(token) is RejectionCode.REVOKED
