@@ -70,7 +70,11 @@ class Selector(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def members_of(name: str, value: Any) -> Iterable[Any]:
-    """The values that count as equal to claim ``name`` with this value: the value itself, or each member of a list."""
+    """The values that count as equal to claim ``name`` with this value: the value itself, or each member of a list.
+
+    A scope is cut wherever anybody might cut it, as it is better to revoke too much than too little; what it allows is
+    cut at spaces alone.
+    """
     if isinstance(value, list | tuple):
         return value
     if name == "scope" and isinstance(value, str):

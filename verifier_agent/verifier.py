@@ -358,6 +358,8 @@ class Verifier:
         if seen is None and isinstance(key, VerifyingKey) and len(headers) < MAX_HEADERS:
             headers[unverified.header] = key
         claims, skew = self._claims.decode(unverified.payload), self.policy.skew
+        if foreign is not None and claims.iss != foreign.issuer.issuer:  # it was read before, by another decoder
+            raise TokenRejected(RejectionCode.WRONG_ISSUER, "another issuer than the one whose key signed it")
         starts = max(claims.nbf or 0.0, claims.iat or 0.0)
         default = (foreign and foreign.issuer.audience) or self.policy.audience
         audiences = (UNSET, *claims.aud, None) if default in claims.aud else (*claims.aud, None)

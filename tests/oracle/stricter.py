@@ -93,7 +93,7 @@ def _has_long_list(found: Readings) -> bool:
     lists = [value for value in found.payload.values() if isinstance(value, list)]
     scope = found.payload.get("scope")
     return any(len(value) > MAX_MEMBERS for value in lists) or (
-        isinstance(scope, str) and len(set(scope.split())) > MAX_MEMBERS
+        isinstance(scope, str) and len(scope.split()) > MAX_MEMBERS
     )
 
 

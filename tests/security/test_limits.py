@@ -37,6 +37,13 @@ def test_longest_list(issuer: IssuerSimulator, listener: Listener, name: str, mo
     assert listener.rejection(token, audience=None) is code
 
 
+@pytest.mark.parametrize("space", [" ", "\t", "\u2003"])
+def test_the_same_scope_very_often(issuer: IssuerSimulator, listener: Listener, space: str) -> None:
+    """Each is looked up in the revocations, as often as it is there."""
+    assert listener.rejection(issuer.token(scope=space.join(["a"] * MAX_MEMBERS))) is None
+    assert listener.rejection(issuer.token(scope=space.join(["a"] * (MAX_MEMBERS + 1)))) is RejectionCode.MALFORMED
+
+
 def test_ever_new_texts_of_scopes(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is remembered of them is bounded, and what was read before is read alike again."""
     monkeypatch.setattr(ClaimsDecoder, "MAX_SCOPES", 4)

@@ -129,6 +129,32 @@ def test_a_foreign_key_signs_nothing_in_our_name(both: Both) -> None:
     assert both.rejection(token) is RejectionCode.UNKNOWN_KEY
 
 
+@pytest.mark.parametrize("spelled", ['"iss"', '"\\u0069ss"'])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_foreign_key_signs_nothing_in_our_name_beside_its_own(both: Both, first: bool, spelled: str) -> None:
+    """Whose key it must be is read before the signature, and all claims after it: both must read one ``iss``."""
+    ours, theirs = f'{spelled}: "{both.own.issuer}"', f'"iss": "{ISSUER}"'
+    names = (ours, theirs) if first else (theirs, ours)
+    payload = f'{{{", ".join(names)}, "sub": "alice", "aud": "{AUDIENCE}", "exp": {int(both.clock.now()) + 300}}}'
+    token = key("one").jws({"alg": key("one").alg, "kid": "one", "typ": "at+jwt"}, payload.encode())
+
+    for _ in range(2):
+        try:
+            assert both.verify(token).iss == ISSUER
+        except TokenRejected as rejected:
+            assert rejected.code in (RejectionCode.UNKNOWN_KEY, RejectionCode.WRONG_ISSUER)
+
+
+def test_a_foreign_key_signs_nothing_in_our_name_should_the_decoders_differ(
+    both: Both, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(both.verifier.foreign, "of", lambda _: both.keys)
+
+    for _ in range(2):
+        assert both.rejection(both.token(iss=both.own.issuer)) is RejectionCode.WRONG_ISSUER
+    assert both.rejection(both.token()) is None
+
+
 def test_our_key_signs_nothing_in_a_foreign_name(both: Both) -> None:
     token = both.own.token(iss=ISSUER)
 

@@ -218,6 +218,15 @@ def test_a_token_needs_every_scope_that_is_asked_for(
     assert listener.rejection(issuer.token(), scope=scope) is code
 
 
+@pytest.mark.parametrize("space", ["\t", "\n", "\u00a0", "\u2003", "\x1c", ","])
+def test_only_a_space_separates_what_a_scope_allows(issuer: IssuerSimulator, listener: Listener, space: str) -> None:
+    """RFC 6749 section 3.3. An issuer that lets clients name scopes freely has checked it as one word."""
+    token = issuer.token(scope=f"orders:read{space}admin")
+
+    assert listener.rejection(token, scope="admin") is RejectionCode.INSUFFICIENT_SCOPE
+    assert listener.verify(issuer.token(scope=" orders:read  admin "), scope="admin").scope == {"orders:read", "admin"}
+
+
 @pytest.mark.parametrize("skew", [0.0, 5.0, 60.0])
 def test_times_are_judged_with_the_skew_of_the_policy(issuer: IssuerSimulator, skew: float) -> None:
     listener = listening(issuer, skew=skew, on_stale=OnStale.ALLOW)
