@@ -2,18 +2,18 @@
 
 A batch stays the sorted array that it came as, 8 bytes a digest, so that a lift or an expiry drops it whole. A filter
 of 2 to 4 bytes a digest answers for nearly every token that is not revoked; what passes it is searched for in each
-batch. A batch of a few digests goes into a dict instead.
+batch, or in what short ones have been joined to. A batch of a few digests goes into a dict instead.
 """
 
 from array import array
-from bisect import bisect_left
 from collections.abc import Iterator
 from typing import Final
 
 from events.digests import TokenDigest
 from verifier_agent.digest_filter import DigestFilter
+from verifier_agent.digest_runs import DigestRuns, search
 
-FEW: Final = 256
+FEW: Final = 32
 """Batches up to this size cost more as an array to search than as entries of a dict."""
 MAX_UNSETTLED: Final = 4
 """Batches that may wait for ``settle``; each costs every look-up a search."""
@@ -36,7 +36,7 @@ class DigestIndex:
         self._count = 0
         self._few: dict[int, int] = {}  # digest to the number of small batches that hold it
         self._unsettled: tuple[array[int], ...] = ()
-        self._settled: tuple[array[int], ...] = ()
+        self._settled = DigestRuns()
         self._filter = DigestFilter(0)
         self._filtered = 0  # digests that the filter was told, those of dropped batches too
         self._settling: Iterator[None] | None = None
@@ -50,9 +50,9 @@ class DigestIndex:
 
     def holds(self, digest: TokenDigest) -> bool:
         """Whether the digest is revoked; the same as ``in``, which is slower to call."""
-        if digest in self._few or (self._unsettled and any(_holds(batch, digest) for batch in self._unsettled)):
+        if digest in self._few or (self._unsettled and any(search(batch, digest) for batch in self._unsettled)):
             return True
-        return self._filter.may_hold(digest) and any(_holds(batch, digest) for batch in self._settled)
+        return self._filter.may_hold(digest) and self._settled.holds(digest)
 
     def __iter__(self) -> Iterator[tuple[int, "array[int]"]]:
         return iter(self._batches.items())
@@ -93,33 +93,33 @@ class DigestIndex:
                     self._few[digest] -= 1
         else:
             self._unsettled = _without(self._unsettled, digests)
-            self._settled = _without(self._settled, digests)
+            self._settled.remove(digests)
         return True
 
     def settle(self) -> bool:
         """Do about a millisecond of what is left to do; whether there may be more."""
         if self._settling is None:
             if not self._unsettled:
-                return False
+                return self._settled.join()
             self._settling = self._settle()
         if next(self._settling, _DONE) is _DONE:
             self._settling = None
-        return self._settling is not None
+        return True
 
     def _settle(self) -> Iterator[None]:
         """Take waiting batches into the filter; make a new one when this one is full, maybe of what is past."""
         while self._unsettled:
             batch = self._unsettled[0]
             if self._filtered + len(batch) > self._filter.capacity:
-                in_force = sum(map(len, self._settled))
+                in_force = sum(map(len, self._settled.batches()))
                 larger = DigestFilter(max(FIRST_CAPACITY, (in_force + len(batch)) * 4 // 3))
-                for settled in self._settled:  # none is added to them meanwhile but by us
+                for settled in self._settled.batches():  # none is added to them meanwhile but by us
                     yield from _taken_into(larger, settled)
                 self._filter, self._filtered = larger, in_force
             yield from _taken_into(self._filter, batch)
             self._filtered += len(batch)
             if any(waiting is batch for waiting in self._unsettled):  # it may have been lifted meanwhile
-                self._settled = (*self._settled, batch)
+                self._settled.add(batch)
                 self._unsettled = _without(self._unsettled, batch)
 
 
@@ -127,11 +127,6 @@ def _taken_into(passed: DigestFilter, digests: "array[int]") -> Iterator[None]:
     for start in range(0, len(digests), STEP):
         passed.add(digests[start : start + STEP])
         yield
-
-
-def _holds(digests: "array[int]", digest: int) -> bool:
-    at = bisect_left(digests, digest)
-    return at < len(digests) and digests[at] == digest
 
 
 def _without(batches: "tuple[array[int], ...]", removed: "array[int]") -> "tuple[array[int], ...]":

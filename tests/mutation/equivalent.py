@@ -136,17 +136,14 @@ EQUIVALENT: Final[dict[str, str]] = {
     "selector_index._key: if isinstance(value, bool): return (value,) -> pass": (
         "slower: True and 1 share a bucket, and the selector tells them apart"
     ),
-    "digest_index.DigestIndex.holds: self._unsettled and any((_holds(batch, digest) for batch in self._unsettled)) -> any((_holds(batch, digest) for batch in self._unsettled))": (
+    "digest_index.DigestIndex.holds: self._unsettled and any((search(batch, digest) for batch in self._unsettled)) -> any((search(batch, digest) for batch in self._unsettled))": (
         "slower: the batches are searched without asking the filter first"
     ),
-    "digest_index.DigestIndex.holds: self._filter.may_hold(digest) and any((_holds(batch, digest) for batch in self._settled)) -> any((_holds(batch, digest) for batch in self._settled))": (
+    "digest_index.DigestIndex.holds: self._filter.may_hold(digest) and self._settled.holds(digest) -> self._settled.holds(digest)": (
         "slower: the batches are searched without asking the filter first"
     ),
     "digest_index.DigestIndex.add: len(self._unsettled) > most_unsettled -> len(self._unsettled) >= most_unsettled": (
         "one batch more or less waits"
-    ),
-    "digest_index.DigestIndex.settle: if not self._unsettled: return False -> pass": (
-        "a turn that finds nothing to do"
     ),
     "digest_index.DigestIndex._settle: self._filtered + len(batch) -> self._filtered - len(batch)": (
         "the filter is fuller than it should be, and lets more strangers through to the search"

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 PATH: Final = {
     "verifier_agent": [
         "verifier", "hot_path", "jws", "claims", "verified_tokens", "keyring", "revocations", "selector_index",
-        "digest_index", "digest_filter", "issuer_state", "freshness",
+        "digest_index", "digest_filter", "digest_runs", "issuer_state", "freshness",
     ],
     "events": ["base64url", "digests"],
 }  # fmt: skip

@@ -23,7 +23,8 @@ NEAREST: Final = {
     "jws base64url claims": "verifier odd_json forged_tokens disguised_tokens arbitrary_tokens known_answers",
     "keyring": "keyring verifier forged_tokens confused_algorithms broken_signatures peers_bugs",
     "revocations selector_index": "revocation_index evaded_revocations snapshot any_order",
-    "digest_index digest_filter digests": "digests digest_index revocation_index evaded_revocations",
+    "digest_index digest_filter digest_runs digests": "digests digest_index digest_runs revocation_index"
+    " evaded_revocations",
     "issuer_state freshness": "freshness verifier snapshot forged_events peers_bugs evaded_revocations any_order",
 }
 """By modules, the tests that are tried first when one of them was changed. If these notice nothing, all others are."""
