@@ -54,7 +54,7 @@ class SelectorIndex:
         """
         self._own = own
         self._revocations: dict[int, tuple[SelectorRevocation, str | None]] = {}
-        self._everything = _Bucket()
+        self._everything = _NOTHING
         self._by_claim: dict[str, dict[Hashable, _Bucket]] = {}
         self._probes: tuple[tuple[str, dict[Hashable, _Bucket]], ...] = ()
 
@@ -93,7 +93,7 @@ class SelectorIndex:
         if revocation is None:
             return False
         if name is None:
-            self._everything = self._everything.minus(revocation)
+            self._everything = self._everything.minus(revocation) or _NOTHING
             return True
         buckets, key = self._by_claim[name], _key(revocation.record.selector.claims[name])
         buckets[key] = buckets[key].minus(revocation)
@@ -110,7 +110,10 @@ class SelectorIndex:
         falls back to time. *Issued before t*: ``iat <= t``, where ``t`` beyond the event's own time counts as that
         time.
         """
-        for name, buckets in self._probes_for(claims):
+        probes: Iterable[tuple[str, dict[Hashable, _Bucket]]] = self._probes
+        if len(self._probes) > FEW_PROBES:
+            probes = self._probes_for(claims)
+        for name, buckets in probes:
             value = claims.get(name)
             if value.__class__ is str and name != "scope":  # as nearly all are
                 bucket = buckets.get(value)
@@ -120,12 +123,11 @@ class SelectorIndex:
                 for bucket in map(buckets.get, map(_key, members_of(name, value))):
                     if bucket is not None and (hit := self._hit(bucket, claims, iat)):
                         return hit
-        return self._hit(self._everything, claims, iat) if self._everything else None
+        everything = self._everything
+        return None if everything is _NOTHING else self._hit(everything, claims, iat)
 
     def _probes_for(self, claims: Mapping[str, Any]) -> Iterable[tuple[str, dict[Hashable, "_Bucket"]]]:
         """Those whose claim the token has; looking that up for each costs more than it saves while they are few."""
-        if len(self._probes) <= FEW_PROBES:
-            return self._probes
         by_claim = self._by_claim
         return [(name, by_claim[name]) for name in claims.keys() & by_claim.keys()]
 

@@ -112,14 +112,14 @@ EQUIVALENT: Final[dict[str, str]] = {
     "selector_index.: _PROBED_LAST: Final = ('aud', 'scope') -> _PROBED_LAST: Final = ('aud',)": (
         "slower: the claim that hits the fewest tokens is not the one probed"
     ),
-    "selector_index.SelectorIndex._probes_for: len(self._probes) <= FEW_PROBES -> len(self._probes) < FEW_PROBES": (
+    "selector_index.SelectorIndex.find: len(self._probes) > FEW_PROBES -> len(self._probes) >= FEW_PROBES": (
         "slower or faster by nanoseconds, with the same probes"
     ),
-    "selector_index.SelectorIndex._probes_for: len(self._probes) <= FEW_PROBES -> len(self._probes) > FEW_PROBES": (
+    "selector_index.SelectorIndex.find: len(self._probes) > FEW_PROBES -> len(self._probes) <= FEW_PROBES": (
         "slower or faster by nanoseconds, with the same probes"
     ),
-    "selector_index.SelectorIndex._probes_for: if len(self._probes) <= FEW_PROBES: return self._probes -> pass": (
-        "slower or faster by nanoseconds, with the same probes"
+    "selector_index.SelectorIndex.remove: self._everything.minus(revocation) or _NOTHING -> self._everything.minus(revocation)": (
+        "slower: an empty bucket is looked into"
     ),
     "selector_index.SelectorIndex._probed: if len(claims) == 1: return next(iter(claims)) -> pass": (
         "slower: the one claim is chosen by the long way"
