@@ -3,6 +3,8 @@
 Where a bug was found in another project, its name and number stand in the docstring.
 """
 
+import asyncio
+
 import pytest
 
 from tests.simulator import b64
@@ -84,6 +86,25 @@ def test_a_known_bad_kid_costs_nothing_while_it_is_known() -> None:
 
     assert answers == {Missing.UNKNOWN}
     assert not over_time.keys.wants_refresh(over_time.now + SPACING)
+
+
+async def test_refresh_stampede() -> None:
+    """All who miss the same key at once, and those who come while it is on its way, share one load."""
+    fetcher = FakeFetcher()
+    fetcher.put(JWKS_URI, jwks("one"))
+    keys = ForeignKeys(ForeignIssuer(issuer=ISSUER, jwks_uri=JWKS_URI, spacing=0.001))
+    async with refreshing(keys, fetcher) as refresher:
+        await until(lambda: keys.refreshes)
+        fetcher.put(JWKS_URI, jwks("one", "two"))
+        fetcher.gate.clear()
+        first = [asyncio.create_task(refresher.wait_for("two", 30, f"caller {number}")) for number in range(300)]
+        await until(lambda: keys.in_flight)
+        later = [asyncio.create_task(refresher.wait_for("two", 30, f"later {number}")) for number in range(300)]
+        await asyncio.sleep(0)
+        fetcher.gate.set()
+
+        assert all(map(found, await asyncio.gather(*first, *later)))
+    assert len(fetcher.asked) == 2
 
 
 def test_no_way_of_asking_gets_around_the_spacing() -> None:
