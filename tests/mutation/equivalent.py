@@ -154,6 +154,9 @@ EQUIVALENT: Final[dict[str, str]] = {
     "digest_index.DigestIndex._settle: self._filtered + len(batch) > self._filter.capacity -> self._filtered + len(batch) >= self._filter.capacity": (
         "a full filter is replaced one batch sooner"
     ),
+    "digest_runs._Run.still_holds: self.whole or any((search(part, digest) for part in tuple(self.parts.values()))) -> any((search(part, digest) for part in tuple(self.parts.values())))": (
+        "slower: the batches are searched too, though all are in force"
+    ),
     "digest_filter.DigestFilter.__init__: BITS_A_DIGEST * capacity - 1 -> BITS_A_DIGEST * capacity + 1": (
         "a filter of one bit more or less"
     ),

@@ -1,12 +1,15 @@
-"""What follows a log, when the log does not behave."""
+"""What follows a log: when the log does not behave, and when others are waiting."""
 
 import asyncio
 
-from events import Selector, Stream
+from events import RefusalCode, RevokeDigests, Selector, Stream, TokenDigest, UnverifiedEvent
+from events.digests import BATCH_LIMIT, pack_digests
 from events.log.memory import MemoryLog
-from tests.simulator import IssuerSimulator, Listener
-from verifier_agent.follower import LogFollower
+from tests.simulator import HOUR, IssuerSimulator, Listener, publish
+from verifier_agent import Outcome
+from verifier_agent.follower import MASS_BYTES, LogFollower
 from verifier_agent.log_start import start_of
+from verifier_agent.verifier import Verifier
 
 
 class UnclosableLog(MemoryLog):
@@ -54,3 +57,49 @@ async def test_in_a_log_whose_positions_are_sequences_ones_place_is_what_one_kno
         Stream.REVOCATIONS: known.seq,
         Stream.HEARTBEATS: None,
     }
+
+
+class Watched(Verifier):
+    """Notes how many turns others have had before each event."""
+
+    turns = 0
+    before: list[tuple[int, int]]
+
+    def apply(self, stream: Stream, raw: UnverifiedEvent | bytes, *, received: float = 0.0) -> Outcome | RefusalCode:
+        """See ``Verifier``."""
+        self.before.append((len(raw), self.turns))
+        return super().apply(stream, raw, received=received)
+
+
+async def test_others_get_their_turn_right_before_and_after_a_mass_revocation(issuer: IssuerSimulator) -> None:
+    """The clock stands still, so no slice ends by time."""
+    event_log = MemoryLog()
+    for number in range(2):
+        issuer.revoke(Selector.of(sub=f"user-{number}"))
+    packed = pack_digests(map(TokenDigest, range(BATCH_LIMIT)))
+    issuer.say(Stream.REVOCATIONS, RevokeDigests(digests=packed, expires_at=issuer.clock.now() + HOUR))
+    issuer.revoke(Selector.of(sub="after"))
+    await publish(event_log, *issuer.said, issuer.beat())
+    verifier = Watched(issuer.trust)
+    verifier.before = []
+
+    async def others() -> None:
+        while True:
+            verifier.turns += 1
+            await asyncio.sleep(0)
+
+    applied = asyncio.Event()
+    follower = LogFollower(verifier, lambda: event_log, issuer.clock, applied.set)
+    async with asyncio.timeout(30):
+        waiting, following = asyncio.create_task(others()), asyncio.create_task(follower.run())
+        while verifier.state.freshness.covered is None:
+            await applied.wait()
+            applied.clear()
+    for task in (waiting, following):
+        task.cancel()
+    await asyncio.wait([waiting, following])
+
+    small = [turn for size, turn in verifier.before if size < MASS_BYTES]
+    mass = next(turn for size, turn in verifier.before if size > MASS_BYTES)
+    assert mass not in small
+    assert len(set(small)) < len(small)  # these do with one turn together
