@@ -24,7 +24,8 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         jti: its identifier, or ``None``.
         client_id: which client got it, or ``None``.
         scope: what it allows.
-        raw: every claim, as JSON values; read-only at its top level.
+        raw: every claim, as JSON values; read-only at its top level. Calls for the same token share what lies below:
+            copy a list in it before you change it.
     """
 
     iss: str
