@@ -10,6 +10,7 @@ PATH: Final = {
     "verifier_agent": [
         "verifier", "hot_path", "jws", "claims", "verified_tokens", "keyring", "revocations", "selector_index",
         "digest_index", "digest_filter", "digest_runs", "issuer_state", "freshness",
+        "foreign_issuers",
     ],
     "events": ["base64url", "digests"],
 }  # fmt: skip

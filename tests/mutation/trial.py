@@ -21,6 +21,7 @@ NEAREST: Final = {
     "verifier hot_path verified_tokens": "verifier hot_path verified_tokens evaded_revocations peers_bugs forged_tokens"
     " forged_events foreign_tokens snapshots threads",
     "jws base64url claims": "verifier odd_json forged_tokens disguised_tokens arbitrary_tokens known_answers",
+    "foreign_issuers": "foreign_tokens",
     "keyring": "keyring verifier forged_tokens confused_algorithms broken_signatures peers_bugs",
     "revocations selector_index": "revocation_index evaded_revocations snapshot any_order",
     "digest_index digest_filter digest_runs digests": "digests digest_index digest_runs revocation_index"
