@@ -157,6 +157,12 @@ EQUIVALENT: Final[dict[str, str]] = {
     "digest_runs._Run.still_holds: self.whole or any((search(part, digest) for part in tuple(self.parts.values()))) -> any((search(part, digest) for part in tuple(self.parts.values())))": (
         "slower: the batches are searched too, though all are in force"
     ),
+    "foreign_issuers.ForeignIssuers._state: boot < keys.usable_until -> boot >= keys.usable_until": (
+        "it is compared with itself alone, and changes at the same moments"
+    ),
+    "foreign_issuers.ForeignIssuers.of: (msgspec.MsgspecError, ValueError, RecursionError) -> (ValueError, RecursionError)": (
+        "msgspec's errors are ValueErrors too, in the version that is pinned"
+    ),
     "digest_filter.DigestFilter.__init__: BITS_A_DIGEST * capacity - 1 -> BITS_A_DIGEST * capacity + 1": (
         "a filter of one bit more or less"
     ),

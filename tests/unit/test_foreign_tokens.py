@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from events import KeyState, Selector
-from tests.simulator import AUDIENCE, IssuerSimulator, SigningKey
+from tests.simulator import AUDIENCE, IssuerSimulator, SigningKey, unb64
 from tests.unit.jwks.foreign_issuer import ISSUER, document, key
 from verifier_agent import (
     ForeignIssuer,
@@ -154,6 +154,15 @@ def test_a_foreign_key_signs_nothing_in_our_name_should_the_decoders_differ(
     assert both.rejection(both.token()) is None
 
 
+@pytest.mark.parametrize("alg", ["none", "HS256", "RS256", "ES384", "es256"])
+def test_the_key_decides_about_the_algorithm_of_a_foreign_token_too(both: Both, alg: str) -> None:
+    payload = unb64(both.token().split(".")[1])
+    token = key("one").jws({"alg": alg, "kid": "one", "typ": "JWT"}, payload)
+
+    for _ in range(2):
+        assert both.rejection(token) is RejectionCode.WRONG_ALGORITHM
+
+
 def test_our_key_signs_nothing_in_a_foreign_name(both: Both) -> None:
     token = both.own.token(iss=ISSUER)
 
@@ -235,17 +244,19 @@ def test_a_key_that_was_replaced_under_its_name_does_not_vouch_for_tokens_seen_b
     assert both.rejection(token) is RejectionCode.BAD_SIGNATURE
 
 
-def test_keys_that_nobody_could_refresh_for_too_long_count_no_more_and_ours_do() -> None:
+@pytest.mark.parametrize("seconds", [900, 901])
+def test_keys_that_nobody_could_refresh_for_too_long_count_no_more_and_ours_do(seconds: float) -> None:
     both = Both(max_stale=900, max_refresh=800)
     foreign, own = both.token(exp=2_000_000_000), both.own.token(exp=2_000_000_000)
     for token in (foreign, own):
         both.verify(token)
-    both.clock.advance(901)
+    both.clock.advance(seconds)
     both.hear(both.own.beat())
 
     with pytest.raises(VerificationUnavailable) as unavailable:
         both.verify(foreign)
     assert unavailable.value.code is UnavailableCode.NO_KEYS
+    assert both.verifier.verified.recall(own)  # and its signature need not be verified again
     assert both.verify(own)
 
     both.load("one")
@@ -273,7 +284,7 @@ def test_headers_of_foreign_tokens_are_not_remembered_as_ours(both: Both) -> Non
     assert [type(each) for each in both.verifier._headers.values()] == [VerifyingKey]
 
 
-@pytest.mark.parametrize("payload", [b"", b"[]", b"{}", b'{"iss":7}', b'{"iss":"\xff"}', b"[" * 4000])
+@pytest.mark.parametrize("payload", [b"", b"[]", b"{}", b'{"iss":7}', b'{"iss":"\xff"}', b'{"x":' + b"[" * 4000])
 def test_what_names_no_issuer_is_judged_as_ours(both: Both, payload: bytes) -> None:
     header = {"alg": "ES256", "kid": both.own.key.kid, "typ": "at+jwt"}
 
