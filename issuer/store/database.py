@@ -161,12 +161,14 @@ async def _connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
 
 
 async def _to_its_end(work: Coroutine[Any, Any, Any]) -> None:
-    """Who is cancelled meanwhile leaves when it is done."""
+    """Who is cancelled meanwhile, however often, leaves when it is done; the work has time-outs of its own."""
     task = asyncio.create_task(work)
     try:
         await asyncio.shield(task)
     except asyncio.CancelledError:
-        await asyncio.wait([task])
+        while not task.done():
+            with suppress(asyncio.CancelledError):  # the first one is handed on
+                await asyncio.wait([task])
         raise
 
 
@@ -208,7 +210,12 @@ def _sqlite_engine(url: URL, *, begin: str, connections: int) -> AsyncEngine:
 async def _opened(file: str) -> aiosqlite.Connection:
     connection = aiosqlite.connect(file, isolation_level=None)  # we begin transactions ourselves
     connection._thread.daemon = True  # noqa: SLF001 - as SQLAlchemy does: it must not keep a program from ending
-    await connection
+    try:
+        await connection
+    except BaseException:
+        # Its thread has been told to end, and answers to this loop when it does, which may be closed by then.
+        await asyncio.to_thread(connection._thread.join)  # noqa: SLF001 - there is no public way to wait for it
+        raise
     try:
         await _write_ahead(connection)
         for pragma in (f"busy_timeout={BUSY_SECONDS * 1000:.0f}", "synchronous=FULL", "foreign_keys=ON"):

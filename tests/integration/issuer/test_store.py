@@ -108,21 +108,40 @@ async def test_the_stores_clock_is_that_of_the_epoch_and_does_not_go_back(store:
     assert abs(times[-1] - time.time()) < 3600
 
 
-async def test_a_connection_cancelled_while_it_opens_is_closed(tmp_path: Path) -> None:
-    async def opened_and_read(database: Database) -> None:
-        async with database.read() as connection:
-            await connection.execute(select(1))
-
+@pytest.mark.parametrize("times", [1, 2])
+async def test_a_connection_cancelled_while_it_opens_is_closed(tmp_path: Path, times: int) -> None:
     for attempt in range(TRIES):
         database = Database(f"sqlite:///{tmp_path}/store.db")
-        cancelled = asyncio.create_task(opened_and_read(database))
+        cancelled = asyncio.create_task(_read(database))
         await asyncio.sleep(LONGEST_OPENING_SECONDS * attempt / TRIES)
-        cancelled.cancel()
+        for _ in range(times):
+            cancelled.cancel()
+            await asyncio.sleep(0)
         with suppress(asyncio.CancelledError):
             await cancelled
         await database.close()
 
-    for thread in threading.enumerate():
-        if "_connection_worker_thread" in thread.name:
-            thread.join(5)
-            assert not thread.is_alive()
+    for thread in _connection_threads():
+        thread.join(5)
+        assert not thread.is_alive()
+
+
+async def test_a_connection_that_does_not_open_leaves_nothing_that_would_answer_a_closed_loop(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/no/such/folder/store.db")
+    others = set(_connection_threads())  # of earlier tests, about to end
+
+    for _ in range(TRIES):
+        with pytest.raises(StoreUnavailable):
+            await _read(database)
+        assert set(_connection_threads()) <= others
+
+    await database.close()
+
+
+async def _read(database: Database) -> None:
+    async with database.read() as connection:
+        await connection.execute(select(1))
+
+
+def _connection_threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if "_connection_worker_thread" in thread.name]
