@@ -6,6 +6,9 @@ FAILED: Final = 1
 WRONG_USE: Final = 2
 IN_PART: Final = 3
 
+ADDRESS_IN_USE: Final = "address_in_use"
+"""The code of what fails because another program listens there."""
+
 
 class CommandFailed(Exception):
     """A command that could not do what was asked.

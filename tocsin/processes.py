@@ -2,12 +2,13 @@
 
 import asyncio
 import os
+import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 import msgspec
 
@@ -16,6 +17,37 @@ from verifier_agent.configuration import PREFIX
 
 START_SECONDS: Final = 30.0
 STOP_SECONDS: Final = 10.0
+SIGNALS_TO_END: Final = (signal.SIGTERM, signal.SIGHUP)
+"""Beside Ctrl-C: somebody ends us, the terminal closes."""
+
+ResultT = TypeVar("ResultT")
+
+
+def run_with_children(main: Coroutine[Any, Any, ResultT]) -> ResultT:
+    """Run a coroutine that starts programs; they are stopped too when a signal ends it.
+
+    Raises:
+        CommandFailed: a signal has ended it.
+    """
+
+    async def until_ended() -> ResultT:
+        task, loop = asyncio.create_task(main), asyncio.get_running_loop()
+        ended_by: list[signal.Signals] = []
+
+        def end(number: signal.Signals) -> None:
+            ended_by.append(number)
+            task.cancel()
+
+        for number in SIGNALS_TO_END:
+            loop.add_signal_handler(number, end, number)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            if not ended_by:
+                raise
+            raise CommandFailed(f"ended by {ended_by[0].name}") from None
+
+    return asyncio.run(until_ended())
 
 
 class Program:
@@ -59,8 +91,7 @@ class Program:
             await self._stop()
             if isinstance(error, asyncio.CancelledError):
                 raise
-            tail = "\n".join(self._log.read_text(errors="replace").splitlines()[-15:])
-            raise CommandFailed(f"{self.name} did not start:\n{tail}") from error
+            raise self._not_started() from error
         return self
 
     async def __aexit__(
@@ -79,6 +110,25 @@ class Program:
             raise CommandFailed(f"{self.name} has ended; see {self._log}")
         answer: dict[str, Any] = msgspec.json.decode(line)
         return answer
+
+    async def must_go_on(self) -> None:
+        """Wait for its end, which is none that was asked for.
+
+        Raises:
+            CommandFailed: it has ended.
+        """
+        status = await self._running.wait()
+        how = f"by {signal.Signals(-status).name}" if status < 0 else f"with exit code {status}"
+        raise CommandFailed(f"{self.name} has ended, {how}; see {self._log}")
+
+    def _not_started(self) -> CommandFailed:
+        """Why it did not: in the words of its own error, or by the end of its log."""
+        lines = self._log.read_text(errors="replace").splitlines()
+        try:
+            error = msgspec.json.decode(lines[-1] if lines else "", type=_Error)
+        except msgspec.MsgspecError:
+            return CommandFailed("\n".join([f"{self.name} did not start:", *lines[-15:]]))
+        return CommandFailed(f"{self.name} did not start: {error.detail}", code=error.error)
 
     async def write(self, message: object) -> None:
         """Send it one line of JSON."""
@@ -105,6 +155,13 @@ class Program:
         except TimeoutError:
             process.kill()
             await process.wait()
+
+
+class _Error(msgspec.Struct, frozen=True):
+    """What a command with ``--json`` says of its failure."""
+
+    error: str
+    detail: str
 
 
 def without_settings(environ: Mapping[str, str]) -> dict[str, str]:

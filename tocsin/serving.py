@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import errno
+import os
 import signal
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -9,7 +11,7 @@ from typing import Final
 
 from aiohttp import web
 
-from tocsin.errors import CommandFailed
+from tocsin.errors import ADDRESS_IN_USE, CommandFailed
 
 try:
     import uvloop
@@ -66,7 +68,9 @@ async def serve(
         try:
             await site.start()
         except OSError as error:
-            raise CommandFailed(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
+            code = ADDRESS_IN_USE if error.errno == errno.EADDRINUSE else "failed"
+            reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+            raise CommandFailed(f"cannot listen on {host}:{port}: {reason}", code=code) from error
         started(_port_of(runner))
         async with beside(_port_of(runner)):
             await stop.wait()

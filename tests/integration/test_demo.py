@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import uuid
@@ -77,3 +78,20 @@ def test_what_stays_up_is_where_the_configuration_says(tmp_path: Path) -> None:
     assert answer["sidecar"] == f"http://127.0.0.1:{sidecar_port}"
     assert (tmp_path / ".tocsin" / "trust.json").read_bytes() == trust
     assert running.returncode == 0
+
+
+def test_what_cannot_stay_up_because_a_port_is_taken_says_which_and_how_to_take_another(tmp_path: Path) -> None:
+    tocsin = [sys.executable, "-m", "tocsin"]
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        init = [*tocsin, "init", "--port", str(port), "--sidecar-port", "0"]
+        subprocess.run(init, cwd=tmp_path, env=_without_settings(), check=True, capture_output=True)
+
+        stay = [*tocsin, "demo", "--stay"]
+        ran = subprocess.run(
+            stay, cwd=tmp_path, env=_without_settings(), check=False, capture_output=True, text=True, timeout=60
+        )
+
+    assert ran.returncode == 1
+    assert f"cannot listen on 127.0.0.1:{port}: Address already in use" in ran.stderr
+    assert "tocsin init --port" in ran.stderr

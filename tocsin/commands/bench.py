@@ -1,6 +1,5 @@
 """``tocsin bench``."""
 
-import asyncio
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from tocsin.delivery.figures import FIGURES, Extent, Services, measure_figures
 from tocsin.delivery.goals import delivery_goals
 from tocsin.delivery.site import kind
 from tocsin.mass.bench import mass
+from tocsin.processes import run_with_children
 from tocsin.verification import load_table, measure_load, measure_verification, verification_table
 
 
@@ -64,7 +64,7 @@ def delivery(
         return
     wanted = Workers(agents=agents, processes=min(processes, agents), sharing=not alone)
     with tempfile.TemporaryDirectory(prefix="tocsin-bench-") as folder:
-        result = asyncio.run(_delivery(Path(folder), FEED if feed else log, store, wanted, warm_up, rounds))
+        result = run_with_children(_delivery(Path(folder), FEED if feed else log, store, wanted, warm_up, rounds))
     name = kind(FEED if feed else log)
     setting = {"agents": agents, "processes": wanted.processes, "sharing": wanted.sharing, "log": name}
     context.output.answer({**setting, "warm_up": warm_up, **msgspec.to_builtins(result)})

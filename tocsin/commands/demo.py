@@ -13,9 +13,10 @@ from events.log import Retention, prepare_log
 from issuer.settings import IssuerSettings
 from tocsin.command import DEFAULT_FILE, Context, json_option
 from tocsin.demonstration import show, stage
+from tocsin.errors import ADDRESS_IN_USE, CommandFailed
 from tocsin.output import Output
 from tocsin.own_topics import own_topics
-from tocsin.processes import Program
+from tocsin.processes import Program, run_with_children
 from tocsin.workspace import DEMO_CLIENT, Workspace, read_credentials
 from verifier_agent import Sources
 
@@ -28,7 +29,7 @@ from verifier_agent import Sources
 @click.pass_obj
 def command(context: Context, agents: int, log: str | None, stay: bool) -> None:
     """Show it all on this machine: issue, verify, revoke, refused. Exit 0 only when all of it held."""
-    asyncio.run(_stay(context.output, log) if stay else _show(context.output, agents, log))
+    run_with_children(_stay(context.output, log) if stay else _show(context.output, agents, log))
 
 
 async def _show(output: Output, agents: int, log: str | None) -> None:
@@ -49,19 +50,48 @@ async def _stay(output: Output, log: str | None) -> None:
     settings = _settings(workspace)
     await prepare_log(settings.log, Retention())
     program = ["tocsin", "--config", str(workspace.config)]
-    async with (
-        Program("issuer", [*program, "issuer", "--json"], workspace.folder) as issuer,
-        Program("agent", [*program, "agent", "--json"], workspace.folder) as agent,
-    ):
-        stop = asyncio.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        client = read_credentials(workspace.demo_client)
-        here, sidecar = _url(issuer.announcement), _url(agent.announcement)
-        output.answer({"issuer": settings.issuer, "sidecar": sidecar, "client_id": client.client_id})
-        output.line(_lines_to_paste(settings.issuer, here, sidecar, client.client_secret))
-        await stop.wait()
+    try:
+        async with (
+            Program("issuer", [*program, "issuer", "--json"], workspace.folder) as issuer,
+            Program("agent", [*program, "agent", "--json"], workspace.folder) as agent,
+        ):
+            stop = _stop_when_told()
+            client = read_credentials(workspace.demo_client)
+            here, sidecar = _url(issuer.announcement), _url(agent.announcement)
+            output.answer({"issuer": settings.issuer, "sidecar": sidecar, "client_id": client.client_id})
+            output.line(_lines_to_paste(settings.issuer, here, sidecar, client.client_secret))
+            await _until(stop, issuer, agent)
+    except CommandFailed as error:
+        if error.code != ADDRESS_IN_USE:
+            raise
+        again = f"rm -r {workspace.folder}; .venv/bin/tocsin init --port 9080 --sidecar-port 9081"
+        raise CommandFailed(f"{error}. To begin anew on other ports: {again}", code=error.code) from error
     output.line("stopped")
+
+
+def _stop_when_told() -> asyncio.Event:
+    """Set by Ctrl-C and SIGTERM."""
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+async def _until(stop: asyncio.Event, *programs: Program) -> None:
+    """Wait for it.
+
+    Raises:
+        CommandFailed: one of the programs has ended meanwhile.
+    """
+    waiting = [asyncio.create_task(wait) for wait in (stop.wait(), *(program.must_go_on() for program in programs))]
+    try:
+        done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            await task
+    finally:
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
 
 
 def _settings(workspace: Workspace) -> IssuerSettings:

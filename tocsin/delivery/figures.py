@@ -1,6 +1,5 @@
 """Every figure of delivery that there is a goal for, each on an issuer of its own."""
 
-import asyncio
 import secrets
 import tempfile
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from tocsin.delivery.rest import measure_rest
 from tocsin.delivery.site import FEED, Workers, site
 from tocsin.delivery.start import clear, measure_start
 from tocsin.delivery.strain import FAULTS, measure_strain
+from tocsin.processes import run_with_children
 
 FIGURES: Final = ("reach", "rest", "strain", "start")
 
@@ -60,11 +60,11 @@ def measure_figures(names: Sequence[str], services: Services, extent: Extent) ->
     """
     found: dict[str, Any] = {"extent": msgspec.to_builtins(extent)}
     if "reach" in names:
-        found["reach"] = asyncio.run(_reach(services, extent))
+        found["reach"] = run_with_children(_reach(services, extent))
     if "rest" in names:
-        found["rest"] = asyncio.run(_rest(services, extent))
+        found["rest"] = run_with_children(_rest(services, extent))
     if "strain" in names:
-        found["strain"] = asyncio.run(_strain(services, extent))
+        found["strain"] = run_with_children(_strain(services, extent))
     if "start" in names:
         found["start"] = measure_start(
             digests=extent.digests,

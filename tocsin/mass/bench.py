@@ -1,6 +1,5 @@
 """``tocsin bench mass``."""
 
-import asyncio
 import os
 import tempfile
 from collections.abc import AsyncIterator
@@ -16,7 +15,7 @@ from tocsin.command import Context, json_option
 from tocsin.delivery import Spread
 from tocsin.mass.measurement import MassResult, mass_workers, measure_mass
 from tocsin.own_topics import own_topics
-from tocsin.processes import Program
+from tocsin.processes import Program, run_with_children
 from tocsin.workspace import Workspace
 
 Running = tuple[Workspace, str, list[Program]]
@@ -47,7 +46,7 @@ def mass(
     processes = min(processes or os.cpu_count() or 1, agents)
     with tempfile.TemporaryDirectory(prefix="tocsin-bench-") as folder:
         measuring = _measuring(Path(folder), log, store, feed=feed, agents=agents, processes=processes)
-        result = asyncio.run(_mass(measuring, tokens, batch_size))
+        result = run_with_children(_mass(measuring, tokens, batch_size))
     way = "feed" if feed else (log or "sqlite").partition(":")[0]
     setting = {"agents": agents, "processes": processes, "way": way, "store": (store or "sqlite").partition(":")[0]}
     context.output.answer({**setting, **msgspec.to_builtins(result)})
