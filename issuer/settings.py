@@ -78,7 +78,7 @@ class IssuerSettings(msgspec.Struct, frozen=True, kw_only=True):
     migrate: bool = True
 
     def __post_init__(self) -> None:
-        _check_issuer(self.issuer)
+        check_issuer(self.issuer)
         if self.log.partition(":")[0].lower() in ("https", "http"):
             raise SettingInvalid("setting 'log' is an event feed, which can only be read; an issuer writes to its log")
         if self.feed_readers < 1:
@@ -105,7 +105,12 @@ class IssuerSettings(msgspec.Struct, frozen=True, kw_only=True):
         return settings_repr(self, "store", "log", "redis")
 
 
-def _check_issuer(issuer: str) -> None:
+def check_issuer(issuer: str) -> None:
+    """Refuse what cannot be an issuer's identifier (RFC 8414 section 2).
+
+    Raises:
+        SettingInvalid: it is no https URL, or http on a loopback address, or has parts that it must not have.
+    """
     try:
         parts = urlsplit(issuer)
         host, _ = parts.hostname, parts.port

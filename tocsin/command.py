@@ -20,6 +20,7 @@ from tocsin.errors import FAILED, IN_PART, WRONG_USE, CommandFailed
 from tocsin.output import Output
 from tocsin.settings import ALL_NAMES
 from verifier_agent import SettingInvalid, Sources
+from verifier_agent.configuration import located
 from verifier_agent.hot import HotConfiguration
 
 COMMANDS: Final = {
@@ -53,6 +54,7 @@ class Context:
     def __init__(self, config: Path | None) -> None:
         self.output = Output(as_json=False)
         self._config = config
+        self._sources: Sources | None = None
 
     def read(self, kind: type[Any]) -> Any:
         """The settings of one program, from the configuration file and the environment.
@@ -79,9 +81,13 @@ class Context:
         path = self._config
         if path is None and not os.environ.get("TOCSIN_CONFIG") and DEFAULT_FILE.exists():
             path = DEFAULT_FILE
-        sources = Sources.find(os.environ, path)
-        sources.check_names(ALL_NAMES)
-        return sources
+        self._sources = Sources.find(os.environ, path)
+        self._sources.check_names(ALL_NAMES)
+        return self._sources
+
+    def located(self, message: str) -> str:
+        """What is said of a setting, with where that stands; a command that has not read any is told by its options."""
+        return message if self._sources is None else located(message, self._sources)
 
 
 class _Commands(click.Group):
@@ -93,6 +99,14 @@ class _Commands(click.Group):
             return None
         command: click.Command = importlib.import_module(f"tocsin.commands.{cmd_name}").command
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except LogMisconfigured as error:
+            raise SettingInvalid(ctx.obj.located(f"setting 'log': {error}")) from error
+        except SettingInvalid as error:
+            raise SettingInvalid(ctx.obj.located(str(error))) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -148,8 +162,6 @@ def main() -> None:
         sys.exit(error.exit_code)
     except SettingInvalid as error:
         _fail("wrong_setting", str(error), WRONG_USE, as_json=as_json)
-    except LogMisconfigured as error:
-        _fail("wrong_setting", f"setting 'log': {error}", WRONG_USE, as_json=as_json)
     except KeyboardInterrupt:
         sys.exit(130)
     except (CommandFailed, LogError, IssuerError) as error:

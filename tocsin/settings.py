@@ -5,7 +5,7 @@ from typing import ClassVar, Final
 
 import msgspec
 
-from issuer.settings import IssuerSettings
+from issuer.settings import IssuerSettings, check_issuer
 from verifier_agent import AgentSettings, Secret, SettingInvalid
 from verifier_agent.consul import ConsulSettings
 from verifier_agent.sidecar import SidecarSettings
@@ -47,6 +47,9 @@ class OperatorSettings(msgspec.Struct, frozen=True, kw_only=True):
     operator_file: Path | None = None
     operator_id: str | None = None
     operator_secret: Secret | None = None
+
+    def __post_init__(self) -> None:
+        check_issuer(self.issuer)  # the secret is sent there
 
 
 class Credentials(msgspec.Struct, frozen=True):

@@ -22,6 +22,8 @@ SettingsT = TypeVar("SettingsT", bound=msgspec.Struct)
 
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
+_SETTING_AT_FAULT: Final = re.compile(r"setting '(\w+)'(?! (?:\(?from|of|is missing)\b)")
+"""How a message begins that names a setting, and neither where it stands nor what it belongs to."""
 
 
 class Secret:
@@ -119,7 +121,7 @@ class Sources:
         try:
             return kind(**values)
         except ValueError as error:
-            raise SettingInvalid(str(error)) from error
+            raise SettingInvalid(located(str(error), self)) from error
 
     def read_some(self, kind: type[msgspec.Struct]) -> dict[str, Any]:
         """The settings of one program that stand anywhere, each checked by itself.
@@ -194,13 +196,21 @@ class Sources:
             return msgspec.convert(value, field.type, strict=not source.is_text, dec_hook=_custom)
         except (msgspec.ValidationError, ValueError) as error:
             shown = "" if is_secret(field.type) else f" {value!r}"
-            raise SettingInvalid(f"setting {field.name!r} from {source.name}:{shown}: {error}") from error
+            hint = f"; there are {', '.join(words)}" if (words := _choices(field.type)) else ""
+            raise SettingInvalid(f"setting {field.name!r} from {source.name}:{shown}: {error}{hint}") from error
 
 
 def near(name: str, known: Collection[str]) -> str:
     """A hint at the nearest name that there is, or nothing."""
     found = difflib.get_close_matches(name, known, n=1)
     return f"; did you mean {found[0]!r}?" if found else ""
+
+
+def located(message: str, sources: Sources) -> str:
+    """A message that begins with ``setting 'name'``, with where that setting stands; any other as it is."""
+    found = _SETTING_AT_FAULT.match(message)
+    origin = sources.origin(found[1]) if found else "default"
+    return message if found is None or origin == "default" else f"{found[0]} from {origin}{message[found.end() :]}"
 
 
 def read_tables(kind: type[SettingsT], tables: Any, what: str, path: Path | None = None) -> tuple[SettingsT, ...]:
@@ -239,6 +249,16 @@ def is_secret(kind: Any) -> bool:
 
 def _is_list(kind: Any) -> bool:
     return isinstance(msgspec.inspect.type_info(kind), msgspec.inspect.VarTupleType | msgspec.inspect.ListType)
+
+
+def _choices(kind: Any) -> tuple[str, ...]:
+    """The words that a setting, or each in its list, must be one of; none for any other setting."""
+    found = msgspec.inspect.type_info(kind)
+    if isinstance(found, msgspec.inspect.VarTupleType):
+        found = found.item_type
+    if isinstance(found, msgspec.inspect.EnumType):
+        return tuple(str(member.value) for member in found.cls)
+    return tuple(map(str, found.values)) if isinstance(found, msgspec.inspect.LiteralType) else ()
 
 
 def _custom(kind: type, value: Any) -> Any:

@@ -3,12 +3,13 @@
 import copy
 import pickle
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import pytest
 
 from verifier_agent import AgentSettings, OnStale, Seconds, Secret, SettingInvalid, Sources, parse_seconds
+from verifier_agent.configuration import located
 
 NAMES = set(AgentSettings.__struct_fields__)
 LEAST = {"log": "memory:", "trust": "trust.json"}
@@ -25,6 +26,11 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
     folder: Path = Path()
     client_secret: Secret = Secret("")
     on_stale: OnStale = OnStale.DENY
+    algorithms: tuple[Literal["ES256", "EdDSA"], ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.number < 0:
+            raise SettingInvalid("setting 'number' must be 0 or more")
 
 
 def sources(environ: dict[str, str] | None = None, file: dict[str, Any] | None = None) -> Sources:
@@ -122,7 +128,21 @@ def test_values_in_a_file_have_their_own_types() -> None:
         ({}, {"flag": 1}, "setting 'flag' from tocsin.toml: 1: "),
         ({"pause": "soon"}, {}, "setting 'pause' from TOCSIN_PAUSE: 'soon': 'soon' is no length of time"),
         ({}, {"hosts": "a:1"}, "setting 'hosts' from tocsin.toml: 'a:1': "),
-        ({"on_stale": "maybe"}, {}, "setting 'on_stale' from TOCSIN_ON_STALE: 'maybe': "),
+        (
+            {"on_stale": "maybe"},
+            {},
+            "setting 'on_stale' from TOCSIN_ON_STALE: 'maybe': Invalid enum value 'maybe'; there are allow, deny",
+        ),
+        (
+            {},
+            {"algorithms": ["ES256", "HS256"]},
+            (
+                "setting 'algorithms' from tocsin.toml: ['ES256', 'HS256']: "
+                "Invalid enum value 'HS256' - at `$[1]`; there are ES256, EdDSA"
+            ),
+        ),
+        ({"number": "-1"}, {}, "setting 'number' from TOCSIN_NUMBER must be 0 or more"),
+        ({}, {"number": -1}, "setting 'number' from tocsin.toml must be 0 or more"),
     ],
 )
 def test_a_bad_value_is_refused_with_the_setting_and_its_source(
@@ -134,6 +154,23 @@ def test_a_bad_value_is_refused_with_the_setting_and_its_source(
     assert str(refused.value).startswith(message)
 
 
+@pytest.mark.parametrize(
+    ("message", "wanted"),
+    [
+        ("setting 'log': no such scheme", "setting 'log' from TOCSIN_LOG: no such scheme"),
+        ("setting 'trust': no such file", "setting 'trust' from tocsin.toml: no such file"),
+        ("setting 'skew' is a default", "setting 'skew' is a default"),
+        ("setting 'log' from elsewhere: 1", "setting 'log' from elsewhere: 1"),
+        ("setting 'log' of foreign issuer 'x': 1", "setting 'log' of foreign issuer 'x': 1"),
+        ("setting 'log' (from a store) cannot change", "setting 'log' (from a store) cannot change"),
+        ("setting 'log' is missing: set it", "setting 'log' is missing: set it"),
+        ("there is no setting 'log'", "there is no setting 'log'"),
+    ],
+)
+def test_what_is_found_out_later_of_a_setting_is_told_with_where_it_stands(message: str, wanted: str) -> None:
+    assert located(message, sources({"log": "x:"}, {"log": "y:", "trust": "none"})) == wanted
+
+
 def test_a_missing_setting_is_named_with_where_to_set_it() -> None:
     with pytest.raises(SettingInvalid, match=r"'log' is missing: set TOCSIN_LOG, or log in tocsin\.toml"):
         sources({"trust": "x"}).read(AgentSettings)
@@ -142,7 +179,7 @@ def test_a_missing_setting_is_named_with_where_to_set_it() -> None:
 
 
 def test_a_rule_between_settings_is_refused_by_name() -> None:
-    with pytest.raises(SettingInvalid, match="'cache_size' must be 0 or more, not -1"):
+    with pytest.raises(SettingInvalid, match="'cache_size' from TOCSIN_CACHE_SIZE must be 0 or more, not -1"):
         sources(LEAST | {"cache_size": "-1"}).read(AgentSettings)
 
 

@@ -97,12 +97,15 @@ def test_what_consul_says_no_more_falls_back_to_what_stands_elsewhere() -> None:
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"most": "5s", "least": "6s"}, "'least' (6 s) must not be above 'most' (5 s)"),
+        (
+            {"most": "5s", "least": "6s"},
+            "'least' from consul key tocsin/door/least (6 s) must not be above 'most' (5 s)",
+        ),
         ({"most": "5 parsecs", "least": "2s"}, "'most' from consul key tocsin/door/most: '5 parsecs'"),
         ({"most": "-5"}, "is no length of time; write seconds, or a number with ms, s, m, h or d"),
         ({"mots": "5"}, "there is no setting 'mots' (from consul key tocsin/door/mots); did you mean 'most'?"),
         ({"place": "there"}, "setting 'place' (from consul key tocsin/door/place) cannot change while a program runs"),
-        ({"most": "200s"}, "'most' (200 s) must not be above 'ceiling' (100 s)"),
+        ({"most": "200s"}, "'most' from consul key tocsin/door/most (200 s) must not be above 'ceiling' (100 s)"),
         ({"another_programs": "1"}, "there is no setting 'another_programs' (from consul key"),
         ({"level": "high"}, "setting 'level' from consul key tocsin/door/level: 'high'"),
     ],
