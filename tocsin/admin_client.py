@@ -1,5 +1,6 @@
 """The issuer's admin API, as an operator uses it."""
 
+import os
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -109,7 +110,7 @@ class AdminClient:
                 body = await response.read()
         except (aiohttp.ClientError, TimeoutError) as error:
             raise IssuerBusy(
-                f"the issuer at {self._issuer} cannot be reached: {error or 'time-out'}",
+                f"the issuer at {self._issuer} cannot be reached: {_reason(error)}",
                 code="unreachable",
                 may_have_happened=not isinstance(error, aiohttp.ClientConnectorError),
             ) from error
@@ -130,6 +131,13 @@ class AdminClient:
 
 class _TokenRefused(CommandFailed):
     """The operator's token, or who asks for it, is not taken."""
+
+
+def _reason(error: aiohttp.ClientError | TimeoutError) -> str:
+    """Why there is no answer, in the system's words where it has some."""
+    if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, ConnectionError):
+        return os.strerror(error.os_error.errno or 0)
+    return str(error) or "time-out"
 
 
 def _busy(response: aiohttp.ClientResponse, body: bytes) -> IssuerBusy:

@@ -166,6 +166,9 @@ def main() -> None:
         sys.exit(130)
     except (CommandFailed, LogError, IssuerError) as error:
         _fail(getattr(error, "code", "failed"), str(error), getattr(error, "exit_code", FAILED), as_json=as_json)
+    except OSError as error:  # a file or folder that the command was to read or make
+        where = f"{error.filename}: " if error.filename else ""
+        _fail("failed", f"{where}{error.strerror or error}", FAILED, as_json=as_json)
     sys.exit(code if isinstance(code, int) else 0)
 
 

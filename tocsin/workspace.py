@@ -109,6 +109,7 @@ class Workspace:
             KeyEncryptionKey.create(settings.kek_file)
             made.append(settings.kek_file)
         trust = await initialise(settings)
+        before = self.trust.read_bytes() if self.trust.exists() else None
         trust.save(self.trust)
         made += await self._clients(settings, demo=demo)
         if not configured:
@@ -116,7 +117,7 @@ class Workspace:
             port = SIDECAR_PORT if sidecar_port is None else sidecar_port
             _write_private(self.config, _toml(settings, folder, port).encode())
             made.append(self.config)
-        return [*made, self.trust]
+        return made if self.trust.read_bytes() == before else [*made, self.trust]
 
     def _configured(self, given: dict[str, str | int | None], sidecar_port: int | None) -> IssuerSettings:
         """The configuration's settings; whoever gives others is told, as everything is made from these."""

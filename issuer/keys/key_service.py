@@ -87,7 +87,7 @@ class KeyVault:
         async with self._database.read() as connection:
             row = (await connection.execute(select(keys).where(keys.c.use == EVENT_KEY))).mappings().first()
         if row is None:
-            raise StoreUninitialised("the store has no event key; run: tocsin init")
+            raise StoreUninitialised("the store has no event key: `tocsin init --store URL` makes one")
         return self.open(row)
 
     async def create_event_key(self) -> Jwk:

@@ -111,8 +111,9 @@ def test_init_makes_a_folder_whose_secrets_only_its_owner_reads_and_can_be_repea
     first = shell.tocsin("init", "--json").json()
     secrets = {name: (shell.folder / ".tocsin" / name).read_bytes() for name in ("kek", "operator.json", "trust.json")}
 
-    assert shell.tocsin("init").code == 0
+    again = shell.tocsin("init")
 
+    assert (again.code, again.out.splitlines()[0]) == (0, "everything is there already")
     assert len(first["files"]) == 5
     assert secrets == {name: (shell.folder / ".tocsin" / name).read_bytes() for name in secrets}
     for name in ("kek", "operator.json", "demo-client.json"):
@@ -250,7 +251,7 @@ def test_a_program_whose_log_cannot_be_says_which_setting_is_wrong(shell: Shell,
     ran = shell.tocsin(program, TOCSIN_LOG=log)
 
     assert ran.code == 2
-    assert "tocsin: setting 'log': " in ran.err
+    assert "tocsin: setting 'log' from TOCSIN_LOG: " in ran.err
 
 
 @pytest.mark.parametrize(
@@ -282,6 +283,12 @@ def test_wrong_use_exits_with_2_and_says_what_is_wrong(shell: Shell, arguments: 
         ),
         ({"TOCSIN_CONFIG": "nowhere.toml"}, "configuration file nowhere.toml"),
         ({"TOCSIN_ISSUER": "http://127.0.0.1:1"}, "an operator is needed"),
+        ({"TOCSIN_ISSUER": "ftp://127.0.0.1:1"}, "setting 'issuer' from TOCSIN_ISSUER must be an https URL"),
+        ({"TOCSIN_ISSUER": "http://issuer.example"}, "setting 'issuer' from TOCSIN_ISSUER must be an https URL"),
+        (
+            {"TOCSIN_ISSUER": "http://127.0.0.1:1", "TOCSIN_OPERATOR_FILE": "nowhere.json"},
+            "setting 'operator_file' from TOCSIN_OPERATOR_FILE: nowhere.json: ",
+        ),
     ],
 )
 def test_a_wrong_setting_exits_with_2_and_names_it_and_its_source(
@@ -301,7 +308,13 @@ def test_an_issuer_that_cannot_be_reached_exits_with_1_and_keeps_the_secret_to_i
     }
     ran = shell.tocsin("keys", "list", "--json", **environ)
 
-    assert (ran.code, json.loads(ran.err)["error"]) == (1, "unreachable")
+    assert (ran.code, json.loads(ran.err)) == (
+        1,
+        {
+            "error": "unreachable",
+            "detail": "the issuer at http://127.0.0.1:1 cannot be reached: Connection refused",
+        },
+    )
     assert "s3cr3t" not in ran.out + ran.err
 
 
@@ -310,6 +323,22 @@ def test_everything_is_not_revoked_without_being_asked_twice(shell: Shell) -> No
 
     assert ran.code == 1
     assert "Revoke every token" in ran.err + ran.out
+
+
+def test_a_program_that_revokes_everything_is_told_that_it_cannot_be_asked(shell: Shell) -> None:
+    ran = shell.tocsin("revoke", "--everything", "--reason", "x", "--json", TOCSIN_ISSUER="http://127.0.0.1:1")
+
+    assert (ran.code, ran.out) == (2, "")
+    assert "--yes" in json.loads(ran.err)["detail"]
+
+
+def test_a_folder_that_cannot_be_made_is_named(shell: Shell) -> None:
+    (shell.folder / "file").write_text("in the way")
+
+    ran = shell.tocsin("init", "file/folder", "--json")
+
+    assert ran.code == 1
+    assert json.loads(ran.err) == {"error": "failed", "detail": f"{shell.folder}/file/folder: Not a directory"}
 
 
 def test_topics_of_an_embedded_log_are_in_order_without_being_made(shell: Shell) -> None:

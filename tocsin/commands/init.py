@@ -50,4 +50,6 @@ def command(
     context.output.answer({"folder": str(folder), "files": [str(path) for path in made]})
     for path in made:
         context.output.line(f"  {path}")
+    if not made:
+        context.output.line("everything is there already")
     context.output.line(f"Next: tocsin --config {workspace.config} issuer, and in another terminal … agent")

@@ -75,6 +75,8 @@ def command(context: Context, /, **options: Any) -> int:
         return revoke_file(context, _of_file(options))
     path, body = _request(options)
     if options["everything"] and not options["yes"]:
+        if context.output.as_json:
+            raise click.UsageError("--everything with --json needs --yes: a program cannot be asked")
         click.confirm("Revoke every token of the issuer, your own among them?", abort=True, err=True)
     answer = asyncio.run(_send(context, path, body, options["wait"]))
     context.output.answer(answer)
