@@ -4,6 +4,7 @@ Exit codes: 0 done · 1 failed · 2 wrong use · 3 done in part.
 """
 
 import importlib
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -151,6 +152,8 @@ def tell_decided(output: Output, text: str, answer: dict[str, Any]) -> int:
 def main() -> None:
     """Run the command line and exit."""
     as_json = "--json" in sys.argv
+    # It reports each failed connection as an error of its own, before we say what that means.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
         code = tocsin.main(standalone_mode=False)
     except click.exceptions.Abort:

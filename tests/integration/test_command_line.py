@@ -356,6 +356,23 @@ def test_help_names_every_command(shell: Shell) -> None:
         assert f"  {name} " in ran.out
 
 
+@pytest.mark.parametrize("group", ["bench", "client", "keys", "topics", "user"])
+def test_help_of_a_group_says_in_whole_words_what_each_of_its_commands_does(shell: Shell, group: str) -> None:
+    ran = shell.tocsin(group, "--help")
+
+    assert ran.code == 0
+    assert "..." not in ran.out.partition("Commands:")[2]
+
+
+def test_a_kafka_that_cannot_be_reached_is_told_once(shell: Shell) -> None:
+    shell.tocsin("init", "--log", "kafka://127.0.0.1:1")
+
+    ran = shell.tocsin("topics", "check", "--json")
+
+    assert ran.code == 1
+    assert json.loads(ran.err)["detail"] == "no Kafka broker answers at 127.0.0.1:1"
+
+
 async def test_users_are_added_imported_listed_and_disabled(installation: Installation) -> None:
     added = installation.tocsin("user", "add", "Alice", "--password", "S3cret", "--claim", "tenant=acme", "--json")
     file = installation.folder / "people.csv"

@@ -25,7 +25,7 @@ def command() -> None:
 command.add_command(mass)
 
 
-@command.command("delivery")
+@command.command("delivery", short_help="How soon a revocation is enforced everywhere.")
 @click.option("--log", help="Such as kafka://127.0.0.1:9092 (topics of its own); by default an SQLite file.")
 @click.option("--feed", is_flag=True, help="Agents follow the issuer's event feed in place of the log.")
 @click.option("--store", help="Store of the issuer; by default an SQLite file.")
@@ -81,7 +81,7 @@ def delivery(
     )
 
 
-@command.command("verify")
+@command.command("verify", short_help="Verifications a second on one core.")
 @click.option("--seconds", default=0.6, show_default=True, type=click.FloatRange(0.01, 60), help="For each figure.")
 @click.option("--digests", default=1_000_000, show_default=True, type=click.IntRange(0, 10_000_000), help="Revoked.")
 @click.option("--cutoffs", default=100_000, show_default=True, type=click.IntRange(0, 1_000_000), help="Of subjects.")

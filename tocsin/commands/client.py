@@ -99,7 +99,7 @@ def list_clients(context: Context) -> None:
     )
 
 
-@command.command("rotate-secret")
+@command.command("rotate-secret", short_help="Give CLIENT_ID a further secret.")
 @click.argument("client_id")
 @json_option
 @click.pass_obj

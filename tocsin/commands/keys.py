@@ -23,7 +23,7 @@ def list_keys(context: Context) -> None:
     _show(context, asyncio.run(_call(context, "/admin/v1/keys", None)))
 
 
-@command.command("rotate")
+@command.command("rotate", short_help="Let the standby key sign from now on.")
 @click.option("--reason", required=True, help="Why; kept in the audit trail.")
 @click.option("--alg", type=click.Choice(["ES256", "RS256", "EdDSA"]), help="The issuer's default when absent.")
 @click.option("--force", is_flag=True, help="Even to a standby that agents cannot know yet: they refuse its tokens.")

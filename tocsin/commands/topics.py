@@ -15,7 +15,7 @@ def command() -> None:
     """Create and check the Kafka topics. Other logs need none."""
 
 
-@command.command("create")
+@command.command("create", short_help="Create the topics that are missing.")
 @json_option
 @click.pass_obj
 def create(context: Context) -> None:
@@ -26,7 +26,7 @@ def create(context: Context) -> None:
     context.output.line("created " + ", ".join(created) if created else "nothing to create")
 
 
-@command.command("check")
+@command.command("check", short_help="Report what would lose events.")
 @json_option
 @click.pass_obj
 def check(context: Context) -> None:

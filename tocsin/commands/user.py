@@ -68,7 +68,7 @@ def set_password(context: Context, username: str, password: str) -> None:
     context.output.line(f"{user.username} has another password")
 
 
-@command.command("import")
+@command.command("import", short_help="Add users from a CSV file.")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @json_option
 @click.pass_obj
@@ -89,7 +89,7 @@ def import_users(context: Context, file: Path) -> int:
     return IN_PART if faults else 0
 
 
-@command.command("disable")
+@command.command("disable", short_help="Let USERNAME do nothing any more.")
 @click.argument("username")
 @click.option("--reason", required=True, help="Why; kept in the audit trail.")
 @json_option

@@ -22,7 +22,7 @@ Running = tuple[Workspace, str, list[Program]]
 """Where everything is, the issuer's URL, and the agents."""
 
 
-@click.command("mass")
+@click.command("mass", short_help="How soon a file of tokens is enforced.")
 @click.option("--log", help="Such as kafka://127.0.0.1:9092 (topics of its own); by default an SQLite file.")
 @click.option("--store", help="Store of the issuer; by default an SQLite file.")
 @click.option("--feed", is_flag=True, help="Let the agents follow the issuer's event feed instead of the log.")

@@ -35,7 +35,7 @@ class IssuerSource:
         """
         parts = urlsplit(url)
         if parts.scheme not in ("https", "http") or not parts.path.endswith(PATH):
-            raise SettingInvalid("setting 'snapshot_url' looks like https://host[:port]/snapshot")
+            raise SettingInvalid("setting 'snapshot_url' must be https://host[:port]/snapshot")
         feed = urlunsplit(parts._replace(path=parts.path.removesuffix(PATH) + "/events"))
         try:
             self._settings = FeedSettings.parse(feed)
