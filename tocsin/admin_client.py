@@ -98,7 +98,11 @@ class AdminClient:
     async def _authenticate(self) -> str:
         who = aiohttp.encode_basic_auth(self._credentials.client_id, self._credentials.client_secret)
         form = {"grant_type": "client_credentials"}
-        _, answer = await self._send("POST", "/oauth2/token", data=form, headers={"Authorization": who})
+        try:
+            _, answer = await self._send("POST", "/oauth2/token", data=form, headers={"Authorization": who})
+        except _TokenRefused as error:
+            reason = f"the issuer at {self._issuer} refuses operator {self._credentials.client_id!r}: {error}"
+            raise _TokenRefused(reason, code=error.code) from error
         token: str = answer["access_token"]
         return token
 

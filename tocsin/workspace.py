@@ -1,6 +1,7 @@
 """A folder for development: keys, clients, configuration, and the embedded store and log."""
 
 import os
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,6 +15,7 @@ from issuer.errors import Conflict
 from issuer.keys.sealing import KeyEncryptionKey
 from issuer.settings import IssuerSettings
 from issuer.store.database import Database
+from tocsin.errors import CommandFailed
 from tocsin.settings import Credentials
 from verifier_agent import SettingInvalid, Sources
 from verifier_agent.settings import without_secrets
@@ -84,6 +86,7 @@ class Workspace:
 
         Raises:
             SettingInvalid: a URL cannot be used, a file is no good, or the configuration contradicts an argument.
+            CommandFailed: there are credentials of another store.
             StoreUnavailable: the store does not answer.
         """
         folder = self.folder.resolve()
@@ -142,8 +145,10 @@ class Workspace:
         database = Database(settings.store)
         store, made = ClientStore(database), []
         try:
+            known = {client.client_id for client in await store.all()}
             for path, client in wanted:
                 if path.exists():
+                    _must_be_of(path, known)
                     continue
                 try:
                     secret = await store.add(client)
@@ -156,13 +161,28 @@ class Workspace:
         return made
 
 
+def _must_be_of(path: Path, known: Collection[str]) -> None:
+    """Refuse credentials that are no good because the store was exchanged for another."""
+    if (client_id := read_credentials(path).client_id) not in known:
+        raise CommandFailed(
+            f"{path} is of another store: this one has no client {client_id!r}. Remove the file to have it made anew"
+        )
+
+
 def _shown(value: str | int | None) -> str:
     return repr(without_secrets(value) if isinstance(value, str) else value)
 
 
 def read_credentials(path: Path) -> Credentials:
-    """What ``set_up`` wrote."""
-    return msgspec.json.decode(path.read_bytes(), type=Credentials)
+    """What ``set_up`` wrote.
+
+    Raises:
+        SettingInvalid: it is not that any more.
+    """
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Credentials)
+    except msgspec.MsgspecError as error:
+        raise SettingInvalid(f"{path}: {error}") from error
 
 
 def _write_private(path: Path, content: bytes) -> None:

@@ -120,6 +120,38 @@ def test_init_makes_a_folder_whose_secrets_only_its_owner_reads_and_can_be_repea
         assert (shell.folder / ".tocsin" / name).stat().st_mode & 0o777 == 0o600
 
 
+def test_init_again_with_another_store_names_the_credentials_that_are_no_good_there(shell: Shell) -> None:
+    shell.tocsin("init")
+    (shell.folder / ".tocsin" / "store.db").unlink()
+
+    ran = shell.tocsin("init")
+
+    assert ran.code == 1
+    assert ".tocsin/operator.json is of another store: this one has no client 'operator'" in ran.err
+
+    (shell.folder / ".tocsin" / "operator.json").unlink()
+    (shell.folder / ".tocsin" / "demo-client.json").unlink()
+    assert shell.tocsin("init").code == 0
+
+
+def test_init_again_names_credentials_that_cannot_be_read(shell: Shell) -> None:
+    shell.tocsin("init")
+    (shell.folder / ".tocsin" / "operator.json").write_text("{}")
+
+    ran = shell.tocsin("init")
+
+    assert ran.code == 2
+    assert ".tocsin/operator.json: Object missing required field `client_id`" in ran.err
+
+
+async def test_an_operator_whom_the_issuer_does_not_know_is_named(installation: Installation) -> None:
+    ran = installation.tocsin("keys", "list", TOCSIN_OPERATOR_ID="stranger", TOCSIN_OPERATOR_SECRET="s3cr3t")
+
+    assert ran.code == 1
+    assert f"the issuer at {installation.issuer} refuses operator 'stranger'" in ran.err
+    assert "s3cr3t" not in ran.err
+
+
 def test_init_again_keeps_to_the_configuration_that_is_there(shell: Shell) -> None:
     assert shell.tocsin("init", "--port", "19090", "--sidecar-port", "19091").code == 0
     first = {name: (shell.folder / ".tocsin" / name).read_bytes() for name in ("trust.json", "tocsin.toml")}
