@@ -15,9 +15,10 @@ from events import EventKey, EventOpener, EventSigner, IssuerTrust, LogError
 from events.log import EventLog, Retention, open_log
 from issuer.client_assertions import ClientAssertions
 from issuer.clients import ClientStore
+from issuer.endpoints import cross_origin
 from issuer.endpoints.metrics import ANSWERS, counted
 from issuer.endpoints.middleware import errors, request_ids
-from issuer.endpoints.routes import add_routes
+from issuer.endpoints.routes import add_routes, add_routes_below
 from issuer.endpoints.services import SERVICES, Services
 from issuer.errors import BackgroundTaskFailed
 from issuer.families import FamilyStore, Standing
@@ -198,6 +199,8 @@ def create_app(
     app = web.Application(middlewares=[request_ids, counted, errors], client_max_size=MAX_BODY_BYTES)
     app[ANSWERS] = Counter()
     add_routes(app)
+    add_routes_below(app, settings.issuer)
+    app.on_response_prepare.append(cross_origin.say_so)
 
     async def services(app: web.Application) -> AsyncIterator[None]:
         async with running_services(settings, clock, followed) as built:

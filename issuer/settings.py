@@ -1,7 +1,8 @@
 """What the issuer is told at start."""
 
+import re
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Final, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -11,6 +12,9 @@ from verifier_agent import Seconds, Secret, SettingInvalid
 from verifier_agent.settings import settings_repr
 
 Algorithm = Literal["ES256", "RS256", "EdDSA"]
+
+
+_PATH: Final = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)*")
 
 
 class IssuerSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,6 +31,7 @@ class IssuerSettings(msgspec.Struct, frozen=True, kw_only=True):
         audience: ``aud`` of tokens of clients that have none of their own.
         signing_algorithms: for which there are keys; the first is the default.
         access_token_lifetime: unless a client has its own.
+        id_token_lifetime: of ID tokens: a client looks at one when it comes, and never again.
         token_lifetime_ceiling: no token lives longer, whatever a client has; the log's retention must cover it.
         skew: by how much the clocks of verifiers may differ.
         grant_lifetime: longest time from the login of a user to the end of what comes of it, however often renewed.
@@ -64,6 +69,7 @@ class IssuerSettings(msgspec.Struct, frozen=True, kw_only=True):
     audience: str = "default"
     signing_algorithms: tuple[Algorithm, ...] = ("ES256",)
     access_token_lifetime: Seconds = 900
+    id_token_lifetime: Seconds = 300
     token_lifetime_ceiling: Seconds = 86_400
     skew: Seconds = 5
     grant_lifetime: Seconds = 30 * 86_400
@@ -100,6 +106,11 @@ class IssuerSettings(msgspec.Struct, frozen=True, kw_only=True):
                 f"setting 'access_token_lifetime' ({self.access_token_lifetime:g} s) must be 1 s or more "
                 f"and not above 'token_lifetime_ceiling' ({self.token_lifetime_ceiling:g} s)"
             )
+        if not 1 <= self.id_token_lifetime <= self.token_lifetime_ceiling:  # keys are kept for as long as that
+            raise SettingInvalid(
+                f"setting 'id_token_lifetime' ({self.id_token_lifetime:g} s) must be 1 s or more "
+                f"and not above 'token_lifetime_ceiling' ({self.token_lifetime_ceiling:g} s)"
+            )
 
     def __repr__(self) -> str:
         return settings_repr(self, "store", "log", "redis")
@@ -121,3 +132,5 @@ def check_issuer(issuer: str) -> None:
         raise SettingInvalid(f"setting 'issuer' must be an https URL, or http on loopback, not {issuer!r}")
     if parts.query or parts.fragment or issuer.endswith("/"):
         raise SettingInvalid(f"setting 'issuer' has no query, fragment or slash at its end: {issuer!r}")
+    if not _PATH.fullmatch(parts.path):  # it becomes part of addresses, and is compared letter by letter
+        raise SettingInvalid("setting 'issuer' has a path of other characters than letters, digits, '.', '_', '~', '-'")

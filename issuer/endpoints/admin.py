@@ -7,9 +7,9 @@ from typing import Final, TypeVar
 import msgspec
 from aiohttp import web
 
+from issuer.endpoints import bearer
 from issuer.endpoints.services import SERVICES
-from issuer.errors import OAuthError, invalid_request
-from verifier_agent import TokenRejected, VerificationUnavailable
+from issuer.errors import invalid_request
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 BodyT = TypeVar("BodyT")
@@ -46,17 +46,8 @@ def authorized(request: web.Request, scope: str) -> str:
     Raises:
         OAuthError: there is none, or it does not allow this, or cannot be judged.
     """
-    services = request.app[SERVICES]
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
-        raise OAuthError("invalid_token", "a bearer token is needed", status=401, challenge="Bearer")
-    try:
-        claims = services.tokens.read(token.strip(), audience=services.settings.issuer, scope=scope)
-    except TokenRejected as error:
-        challenge = f'Bearer error="{error.error}", error_description="{error.description}", scope="{scope}"'
-        raise OAuthError(error.error, error.description, status=error.status, challenge=challenge) from error
-    except VerificationUnavailable as error:
-        raise OAuthError("temporarily_unavailable", "the token cannot be judged now", status=503) from error
+    issuer = request.app[SERVICES].settings.issuer
+    claims = bearer.judged(request, bearer.in_header(request), audience=issuer, scope=scope)
     return f"{claims.sub} by {claims.client_id}" if claims.sub != claims.client_id else f"client {claims.client_id}"
 
 

@@ -1,20 +1,37 @@
-"""Authorization server metadata (RFC 8414) and the JWK set (RFC 7517). They name what works, and nothing else."""
+"""Metadata (RFC 8414, OpenID Connect Discovery) and the JWK set (RFC 7517). They name what works, and nothing else."""
 
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import web
 
 from events import jose
 from issuer.endpoints.answers import json_answer
 from issuer.endpoints.client_authentication import METHODS
-from issuer.endpoints.services import SERVICES
+from issuer.endpoints.cross_origin import for_any_origin
+from issuer.endpoints.services import SERVICES, Services
+from issuer.openid.discovery import provider_metadata
+
+KEPT: Final = {"Cache-Control": "public, max-age=300"}
 
 
+@for_any_origin
 async def metadata(request: web.Request) -> web.Response:
     """``GET /.well-known/oauth-authorization-server``."""
+    return json_answer(_document(request.app[SERVICES]), headers=KEPT)
+
+
+@for_any_origin
+async def openid_configuration(request: web.Request) -> web.Response:
+    """``GET /.well-known/openid-configuration``: the same, and what only OpenID Connect has."""
     services = request.app[SERVICES]
+    settings = services.settings
+    more = provider_metadata(settings.issuer, settings.signing_algorithms, services.grants)
+    return json_answer(_document(services) | more, headers=KEPT)
+
+
+def _document(services: Services) -> dict[str, Any]:
     issuer = services.settings.issuer
-    document: dict[str, Any] = {
+    return {
         "issuer": issuer,
         "token_endpoint": f"{issuer}/oauth2/token",
         "jwks_uri": f"{issuer}/.well-known/jwks.json",
@@ -29,9 +46,9 @@ async def metadata(request: web.Request) -> web.Response:
         "introspection_endpoint_auth_methods_supported": list(METHODS),
         "introspection_endpoint_auth_signing_alg_values_supported": list(jose.ALGORITHMS),
     }
-    return json_answer(document, headers={"Cache-Control": "public, max-age=300"})
 
 
+@for_any_origin
 async def jwks(request: web.Request) -> web.Response:
     """``GET /.well-known/jwks.json``: the keys that verify, the standby among them."""
     keyring = request.app[SERVICES].own_agent.verifier.state.keys

@@ -1,5 +1,8 @@
 """Every address that the issuer answers at."""
 
+from typing import Final
+from urllib.parse import urlsplit
+
 from aiohttp import web
 
 from issuer.endpoints import (
@@ -7,6 +10,7 @@ from issuer.endpoints import (
     admin_keys,
     admin_revocations,
     admin_users,
+    cross_origin,
     events,
     health,
     introspection,
@@ -15,7 +19,11 @@ from issuer.endpoints import (
     revocation,
     snapshot,
     token,
+    userinfo,
 )
+
+METADATA: Final = "/.well-known/oauth-authorization-server"
+OPENID_CONFIGURATION: Final = "/.well-known/openid-configuration"
 
 
 def add_routes(app: web.Application) -> None:
@@ -25,7 +33,11 @@ def add_routes(app: web.Application) -> None:
             web.post("/oauth2/token", token.token),
             web.post("/oauth2/revoke", revocation.revoke),
             web.post("/oauth2/introspect", introspection.introspect),
-            web.get("/.well-known/oauth-authorization-server", metadata.metadata),
+            web.get("/oauth2/userinfo", userinfo.userinfo),
+            web.post("/oauth2/userinfo", userinfo.userinfo),
+            web.options("/oauth2/userinfo", cross_origin.preflight),
+            web.get(METADATA, metadata.metadata),
+            web.get(OPENID_CONFIGURATION, metadata.openid_configuration),
             web.get("/.well-known/jwks.json", metadata.jwks),
             web.post("/admin/v1/revocations", admin_revocations.create),
             web.get("/admin/v1/revocations", admin_revocations.list_all),
@@ -42,5 +54,25 @@ def add_routes(app: web.Application) -> None:
             web.get("/livez", health.livez),
             web.get("/readyz", health.readyz),
             web.get("/metrics", metrics.metrics),
+        ]
+    )
+
+
+def add_routes_below(app: web.Application, issuer: str) -> None:
+    """Have everything again below the path of an issuer's identifier, where it has one: there its metadata point to.
+
+    Its metadata are also where the path comes last: there RFC 8414 section 3.1 has them, and by section 5 clients look
+    for those of OpenID Connect there too, which by Discovery section 4 are below the path.
+    """
+    path = urlsplit(issuer).path
+    if not path:
+        return
+    for resource in list(app.router.resources()):
+        for route in resource:
+            app.router.add_route(route.method, path + resource.canonical, route.handler)
+    app.add_routes(
+        [
+            web.get(METADATA + path, metadata.metadata),
+            web.get(OPENID_CONFIGURATION + path, metadata.openid_configuration),
         ]
     )

@@ -59,6 +59,7 @@ class Authorization(msgspec.Struct, frozen=True, kw_only=True):
         take: called when the token is about to be given, after which there is no way back: keeps a new family, or
             uses up what was presented. Gives the refresh token to go with it, if there is one.
         token_type: of what is issued, in an answer of token exchange (RFC 8693 section 2.2.1).
+        nonce: of the authentication request, for the ID token (OpenID Connect Core section 3.1.2.1).
     """
 
     client: Client
@@ -71,6 +72,7 @@ class Authorization(msgspec.Struct, frozen=True, kw_only=True):
     not_after: float | None = None
     take: Callable[[], Awaitable[Secret | None]] | None = None
     token_type: str | None = None
+    nonce: str | None = None
 
 
 class Grant(Protocol):

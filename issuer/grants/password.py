@@ -42,4 +42,5 @@ class PasswordGrant:
             audience=client.audiences or (self._parts.settings.audience,),
             gsq=request.rsq,
             auth_time=auth_time,
+            claims={"amr": ["pwd"]},  # RFC 8176
         )

@@ -1,4 +1,4 @@
-"""Creates and reads access tokens (RFC 9068)."""
+"""Creates and reads access tokens (RFC 9068); creates the ID tokens that go with them."""
 
 import logging
 import math
@@ -13,7 +13,9 @@ from issuer.errors import OAuthError
 from issuer.families import Family, Standing
 from issuer.families.family_store import CLAIM
 from issuer.grants import Authorization
-from issuer.keys.key_service import KeyService
+from issuer.keys.key_service import KeyService, SigningKey
+from issuer.openid import OPENID, id_token_claims
+from issuer.openid.id_tokens import TYPE as ID_TOKEN
 from issuer.outbox.own_agent import OwnAgent
 from issuer.settings import IssuerSettings
 from issuer.tokens.enhancers import Enhancer, enhanced
@@ -36,6 +38,7 @@ class IssuedToken(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     token_type: str
     refresh_token: str | None = None
     issued_token_type: str | None = None
+    id_token: str | None = None
 
     def __repr__(self) -> str:
         return "IssuedToken(…)"
@@ -61,7 +64,7 @@ class TokenService:
         self._clock = clock
 
     async def create(self, authorization: Authorization) -> IssuedToken:
-        """An access token that says what was authorized.
+        """An access token that says what was authorized; with scope ``openid`` of a user's, an ID token too.
 
         It carries ``rsq``, the revocation knowledge that the authorization rests on: a revocation after that hits it.
         What was granted before must still stand, held against the claims that are about to be signed.
@@ -91,14 +94,30 @@ class TokenService:
         if authorization.family is not None:
             self._check_standing(authorization.family, claims)
         refresh_token = None if authorization.take is None else await authorization.take()
+        access_token = key.sign(claims, "at+jwt")
         return IssuedToken(
-            access_token=key.sign(claims, "at+jwt"),
+            access_token=access_token,
             expires_in=lifetime,
             scope=scope,
             token_type=BEARER,
             refresh_token=None if refresh_token is None else refresh_token.reveal(),
             issued_token_type=authorization.token_type,
+            id_token=self._id_token(authorization, key, access_token, now),
         )
+
+    def _id_token(self, authorization: Authorization, key: SigningKey, access_token: str, now: int) -> str | None:
+        if authorization.family is None or OPENID not in authorization.scope:
+            return None
+        claims = id_token_claims(
+            authorization,
+            authorization.family,
+            issuer=self._settings.issuer,
+            access_token=access_token,
+            alg=key.alg,
+            now=now,
+            lifetime=self._settings.id_token_lifetime,
+        )
+        return key.sign(claims, ID_TOKEN)
 
     def stands(self, family: Family) -> bool:
         """Whether a family has not been revoked by anything but the claims that enhancers add."""
