@@ -1,13 +1,17 @@
-"""``/admin/v1/users/{username}``: disable and enable. Users are added by ``tocsin user``, on the store."""
+"""``/admin/v1/users/{username}``: disable, enable, remove. Users are added by ``tocsin user``, on the store."""
+
+from collections.abc import Awaitable, Callable
 
 import msgspec
 from aiohttp import web
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from events import Selector, format_seq
 from issuer.endpoints.admin import ACTOR, REVOKE, needs, read_body
 from issuer.endpoints.answers import json_answer
 from issuer.endpoints.services import SERVICES
 from issuer.errors import invalid_request
+from issuer.users import User
 
 
 class ReasonBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -22,18 +26,17 @@ async def disable(request: web.Request) -> web.Response:
 
     Enabling them again does not bring that back; lifting the revocation does.
     """
-    services = request.app[SERVICES]
-    body = await read_body(request, ReasonBody)
-    try:
-        async with services.database.write() as connection:
-            user = await services.users.switch(connection, request.match_info["username"], disabled=True)
-            event = await services.revocations.decide(
-                connection, Selector.of(sub=user.sub), reason=body.reason, actor=request[ACTOR]
-            )
-    except ValueError as error:
-        raise invalid_request(str(error)) from error
-    await services.revocations.enforce(event)
-    return json_answer({"sub": user.sub, "username": user.username, "revocation": format_seq(event.seq)})
+    users = request.app[SERVICES].users
+    return await _end(request, lambda connection, name: users.switch(connection, name, disabled=True))
+
+
+@needs(REVOKE)
+async def remove(request: web.Request) -> web.Response:
+    """``POST …/remove``: the user's record is gone for good, and by one event everything of theirs is revoked.
+
+    Lifting the revocation brings nothing back: without the record nothing is renewed or told.
+    """
+    return await _end(request, request.app[SERVICES].users.remove)
 
 
 @needs(REVOKE)
@@ -44,3 +47,19 @@ async def enable(request: web.Request) -> web.Response:
     async with services.database.write() as connection:
         user = await services.users.switch(connection, request.match_info["username"], disabled=False)
     return json_answer({"sub": user.sub, "username": user.username})
+
+
+async def _end(request: web.Request, change: Callable[[AsyncConnection, str], Awaitable[User]]) -> web.Response:
+    """Change the user's record and revoke everything of theirs, in one transaction."""
+    services = request.app[SERVICES]
+    body = await read_body(request, ReasonBody)
+    try:
+        async with services.database.write() as connection:
+            user = await change(connection, request.match_info["username"])
+            event = await services.revocations.decide(
+                connection, Selector.of(sub=user.sub), reason=body.reason, actor=request[ACTOR]
+            )
+    except ValueError as error:
+        raise invalid_request(str(error)) from error
+    await services.revocations.enforce(event)
+    return json_answer({"sub": user.sub, "username": user.username, "revocation": format_seq(event.seq)})

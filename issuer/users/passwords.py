@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
@@ -16,6 +17,28 @@ MAX_PASSWORD: Final = 1024
 """Characters; more would only cost time."""
 AT_ONCE: Final = max(1, (os.cpu_count() or 2) // 2)
 """Hashes made at once: each takes a core and 64 MiB, and the event loop needs a core too."""
+MAX_HASH: Final = 256
+MAX_MEMORY_KIB: Final = 1 << 20
+MAX_PASSES: Final = 32
+"""What a hash that was made elsewhere may cost each time that somebody tries to log in."""
+_ARGON2ID: Final = re.compile(
+    r"\$argon2id\$v=19\$m=(?P<memory>[1-9][0-9]{0,9}),t=(?P<passes>[1-9][0-9]{0,9}),p=[1-9][0-9]{0,2}"
+    r"\$[A-Za-z0-9+/]{11,}\$[A-Za-z0-9+/]{22,}"
+)
+"""The string format of the reference implementation, with 8 bytes of salt and 16 of hash at least."""
+
+
+def check_imported(kept: str) -> None:
+    """Whether a hash that was made elsewhere can be kept: Argon2id as it is usually written, and not too dear to check.
+
+    Raises:
+        ValueError: it cannot; the message shows nothing of it.
+    """
+    found = _ARGON2ID.fullmatch(kept)
+    if not found or len(kept) > MAX_HASH:
+        raise ValueError("the password hash is not of the form $argon2id$v=19$m=…,t=…,p=…$salt$hash")
+    if int(found["memory"]) > MAX_MEMORY_KIB or int(found["passes"]) > MAX_PASSES:
+        raise ValueError(f"the password hash takes more than {MAX_MEMORY_KIB} KiB or {MAX_PASSES} passes to check")
 
 
 class Passwords:

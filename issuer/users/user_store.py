@@ -1,18 +1,19 @@
 """Users in the store."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import RowMapping, insert, select, update
+from sqlalchemy import RowMapping, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from issuer.errors import Conflict, NotFound
 from issuer.store.database import Database
 from issuer.store.schema import users
-from issuer.users.passwords import Passwords
+from issuer.users import standard_claims
+from issuer.users.passwords import Passwords, check_imported
 from issuer.users.user import User, normalized
 
 SUB_BYTES: Final = 16
@@ -26,7 +27,14 @@ class UserStore:
         self._passwords = passwords
 
     async def add(
-        self, username: str, password: str | None, *, claims: dict[str, Any] | None = None, sub: str | None = None
+        self,
+        username: str,
+        password: str | None,
+        *,
+        claims: dict[str, Any] | None = None,
+        sub: str | None = None,
+        password_hash: str | None = None,
+        disabled: bool = False,
     ) -> User:
         """Add a user.
 
@@ -35,15 +43,26 @@ class UserStore:
             password: ``None`` for a user who logs in elsewhere.
             claims: see ``User``.
             sub: taken over from elsewhere; made up when absent.
+            password_hash: in place of the password, by Argon2id; made anew at the first login unless it
+                has the parameters of ours.
+            disabled: see ``User``.
 
         Raises:
             Conflict: there is one of this name or ``sub`` already.
-            ValueError: name or password cannot be.
+            ValueError: name, password, hash or a claim cannot be.
         """
         user = User(
-            sub=sub or secrets.token_urlsafe(SUB_BYTES), username=normalized(username), claims=dict(claims or {})
+            sub=sub or secrets.token_urlsafe(SUB_BYTES),
+            username=normalized(username),
+            claims=dict(claims or {}),
+            disabled=disabled,
         )
-        kept = None if password is None else await self._passwords.hash(password)
+        standard_claims.check(user.claims)
+        if password is not None and password_hash is not None:
+            raise ValueError("there is a password or its hash, not both")
+        if password_hash is not None:
+            check_imported(password_hash)
+        kept = password_hash if password is None else await self._passwords.hash(password)
         now = self._database.time()
         try:
             async with self._database.write() as connection:
@@ -53,7 +72,7 @@ class UserStore:
                         username=user.username,
                         password=kept,
                         claims=user.claims,
-                        disabled=False,
+                        disabled=user.disabled,
                         created_at=now,
                         changed_at=now,
                     )
@@ -107,6 +126,35 @@ class UserStore:
         await self._keep_password(user.sub, await self._passwords.hash(password))
         return user
 
+    async def set_claims(self, username: str, claims: Mapping[str, Any], *, without: Collection[str] = ()) -> User:
+        """Change what the record says of the user; claims that are named in neither stay as they are.
+
+        Raises:
+            NotFound: there is no such user.
+            ValueError: a claim cannot be.
+        """
+        async with self._database.write() as connection:
+            query = select(users).where(users.c.username == _name(username)).with_for_update()
+            row = (await connection.execute(query)).mappings().one_or_none()
+            if row is None:
+                raise NotFound(f"there is no user {username!r}")
+            said = {name: value for name, value in row["claims"].items() if name not in without} | dict(claims)
+            standard_claims.check(said)
+            await connection.execute(
+                update(users).where(users.c.sub == row["sub"]).values(claims=said, changed_at=self._database.time())
+            )
+        return msgspec.structs.replace(_user(row), claims=said)
+
+    async def remove(self, connection: AsyncConnection, username: str) -> User:
+        """Forget the user, in a transaction of the caller's; who they were.
+
+        Raises:
+            NotFound: there is no such user.
+        """
+        user = await self.named(username)
+        await connection.execute(delete(users).where(users.c.sub == user.sub))
+        return user
+
     async def switch(self, connection: AsyncConnection, username: str, *, disabled: bool) -> User:
         """Let the user do nothing any more, or again, in a transaction of the caller's.
 
@@ -132,6 +180,18 @@ class UserStore:
             return None
         async with self._database.read() as connection:
             return (await connection.execute(select(users).where(users.c.username == name))).mappings().one_or_none()
+
+
+def _name(username: str) -> str:
+    """Its normal form.
+
+    Raises:
+        NotFound: it can be nobody's.
+    """
+    try:
+        return normalized(username)
+    except ValueError as error:
+        raise NotFound(f"there is no user {username!r}") from error
 
 
 def _user(row: RowMapping) -> User:

@@ -12,6 +12,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from argon2 import PasswordHasher
 
 from issuer.keys.generation import generate, public
 from tocsin.delivery import fetch_token
@@ -424,6 +425,62 @@ async def test_users_are_added_imported_listed_and_disabled(installation: Instal
     assert revoked[0]["selector"]["claims"] == {"sub": added.json()["sub"]}
     installation.tocsin("user", "enable", "alice", "--reason", "is back", "--json").json()
     assert installation.tocsin("user", "disable", "nobody", "--reason", "x").code == 2
+
+
+async def test_users_are_taken_over_shown_changed_and_removed(installation: Installation) -> None:
+    kept = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash("S3cret")
+    (installation.folder / "people.csv").write_text(
+        "username,password,password_hash,sub,disabled,phone_number,email_verified\n"
+        f'a/b c,,"{kept}",old-7,,4930123,true\n'
+        "bob,,,,true,,\n"
+        f'carol,both,"{kept}",,,,\n'
+        "dave,,$2b$12$abcdefghijklmnopqrstuv,,,,\n"
+        "erin,,,,,,yes\n"
+    )
+    imported = installation.tocsin("user", "import", "people.csv", "--json")
+    faults = json.loads(imported.out)["faults"]
+
+    assert imported.code == 3
+    assert [each["line"] for each in faults] == [4, 5, 6]
+    assert "email_verified" in faults[2]["fault"]
+    assert "$2b$" not in imported.out + imported.err
+
+    shown = installation.tocsin("user", "show", "A/B C", "--json").json()
+    assert shown == {
+        "username": "a/b c",
+        "sub": "old-7",
+        "disabled": False,
+        "claims": {"phone_number": "4930123", "email_verified": True},
+    }
+    assert installation.tocsin("user", "show", "bob", "--json").json()["disabled"]
+    more = ["--claim", "name=7 of 9", "--claim", 'roles=["admin"]', "--without", "phone_number"]
+    changed = installation.tocsin("user", "set-claims", "a/b c", *more, "--json").json()
+    assert changed["claims"] == {"name": "7 of 9", "roles": ["admin"], "email_verified": True}
+    first = installation.tocsin("user", "list", "--limit", "1", "--json").json()["users"]
+    rest = installation.tocsin("user", "list", "--after", first[0]["username"], "--json").json()["users"]
+    assert [each["username"] for each in (*first, *rest)] == ["a/b c", "bob"]
+
+    removed = installation.tocsin("user", "remove", "a/b c", "--reason", "asked for it", "--json").json()
+    revoked = installation.tocsin("revocations", "--json").json()["revocations"][0]
+    assert (revoked["id"], revoked["selector"]) == (removed["revocation"], {"claims": {"sub": "old-7"}})
+    assert [each["username"] for each in installation.tocsin("user", "list", "--json").json()["users"]] == ["bob"]
+
+
+def test_a_change_of_a_user_that_cannot_be_names_what(shell: Shell) -> None:
+    assert shell.tocsin("init").code == 0
+    assert shell.tocsin("user", "add", "alice", "--no-password").code == 0
+
+    for arguments, words in (
+        (["show", "bob"], "there is no user 'bob'"),
+        (["set-claims", "bob", "--claim", "a=1"], "there is no user 'bob'"),
+        (["set-claims", "alice"], "give --claim or --without"),
+        (["set-claims", "alice", "--claim", "a=1", "--without", "a"], "claim 'a' is both"),
+        (["set-claims", "alice", "--claim", "email_verified=yes"], "claim 'email_verified'"),
+        (["add", "bob", "--no-password", "--claim", "sub=1"], "claim 'sub'"),
+    ):
+        ran = shell.tocsin("user", *arguments)
+        assert ran.code in (1, 2), ran.err
+        assert words in ran.err
 
 
 def test_a_client_with_keys_gets_no_secret(installation: Installation) -> None:

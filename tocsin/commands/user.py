@@ -1,10 +1,10 @@
-"""``tocsin user``: adds and lists on the store directly; disabling goes through the issuer, as it revokes."""
+"""``tocsin user``: works on the store directly; disabling and removing go through the issuer, as they revoke."""
 
 import asyncio
-import csv
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
+from urllib.parse import quote
 
 import click
 import msgspec
@@ -13,18 +13,21 @@ from issuer.errors import Conflict
 from issuer.settings import IssuerSettings
 from issuer.store.database import Database
 from issuer.store.migration import check_version
-from issuer.users import Passwords, User, UserStore
+from issuer.users import Passwords, User, UserStore, standard_claims
 from tocsin.admin_client import AdminClient
 from tocsin.command import Context, json_option
 from tocsin.errors import IN_PART, WRONG_USE, CommandFailed
 from tocsin.settings import OperatorSettings, operator_credentials
+from tocsin.user_table import Fault, NewUser, rows_of
 
 T = TypeVar("T")
+
+MOST_LISTED: Final = 1000
 
 
 @click.group("user")
 def command() -> None:
-    """Add users, let them do nothing any more, or again."""
+    """Add users and say who they are; let them do nothing any more, or again; remove them."""
 
 
 @command.command("add")
@@ -47,13 +50,51 @@ def add(context: Context, username: str, claims: tuple[str, ...], no_password: b
 
 
 @command.command("list")
+@click.option("--after", default="", metavar="USERNAME", help="Go on after this one.")
+@click.option("--limit", type=click.IntRange(1, MOST_LISTED), default=MOST_LISTED, show_default=True)
 @json_option
 @click.pass_obj
-def list_users(context: Context) -> None:
-    """List users by name, the first thousand."""
-    users = _on_store(context, lambda store: store.all())
+def list_users(context: Context, after: str, limit: int) -> None:
+    """List users by name."""
+    users = _on_store(context, lambda store: store.all(limit=limit, after=after))
     context.output.answer({"users": [msgspec.to_builtins(user) for user in users]})
     context.output.table(["USERNAME", "SUB", "STATE"], [_row(user) for user in users])
+    if len(users) == limit:
+        context.output.line(f"there may be more: --after {users[-1].username}")
+
+
+@command.command("show")
+@click.argument("username")
+@json_option
+@click.pass_obj
+def show(context: Context, username: str) -> None:
+    """Show what the record of USERNAME says."""
+    user = _on_store(context, lambda store: store.named(username))
+    context.output.answer(msgspec.to_builtins(user))
+    claims = [(name, msgspec.json.encode(value).decode()) for name, value in sorted(user.claims.items())]
+    context.output.table(
+        ["WHAT", "SAYS"], [("username", user.username), ("sub", user.sub), ("state", _state(user)), *claims]
+    )
+
+
+@command.command("set-claims")
+@click.argument("username")
+@click.option(
+    "--claim", "claims", multiple=True, metavar="NAME=VALUE", help="Have the record say this; VALUE may be JSON."
+)
+@click.option("--without", multiple=True, metavar="NAME", help="Have it say nothing of this.")
+@json_option
+@click.pass_obj
+def set_claims(context: Context, username: str, claims: tuple[str, ...], without: tuple[str, ...]) -> None:
+    """Change what the record of USERNAME says. Tokens say it from the next one on."""
+    said = _claims(claims)
+    if not said and not without:
+        raise CommandFailed("nothing to change: give --claim or --without", exit_code=WRONG_USE)
+    if both := said.keys() & set(without):
+        raise CommandFailed(f"claim {min(both)!r} is both given and taken away", exit_code=WRONG_USE)
+    user = _on_store(context, lambda store: store.set_claims(username, said, without=without))
+    context.output.answer(msgspec.to_builtins(user))
+    context.output.line(f"{user.username}: {', '.join(sorted(user.claims)) or 'no claims'}")
 
 
 @command.command("set-password")
@@ -73,18 +114,17 @@ def set_password(context: Context, username: str, password: str) -> None:
 @json_option
 @click.pass_obj
 def import_users(context: Context, file: Path) -> int:
-    """Add users from a CSV FILE with the columns username, password and any claims; who is there already stays as is.
+    """Add users from a CSV FILE; who is there already stays as is.
+
+    Columns: username; password, or password_hash (Argon2id); sub and disabled, to take over; all others are claims.
 
     Exit code 3: some lines could not be used; each is named with its number.
     """
-    with file.open(newline="", encoding="utf-8") as lines:
-        rows = list(csv.DictReader(lines))
-    if rows and "username" not in rows[0]:
-        raise CommandFailed(f"{file} has no column 'username'", exit_code=WRONG_USE)
+    rows = list(rows_of(file))
     added, faults = _on_store(context, lambda store: _import(store, rows))
-    context.output.answer({"added": added, "faults": [{"line": line, "fault": fault} for line, fault in faults]})
-    for line, fault in faults:
-        context.output.line(f"{file}:{line}: {fault}")
+    context.output.answer({"added": added, "faults": msgspec.to_builtins(faults)})
+    for each in faults:
+        context.output.line(f"{file}:{each.line}: {each.fault}")
     context.output.line(f"{added} of {len(rows)} users added")
     return IN_PART if faults else 0
 
@@ -113,39 +153,54 @@ def enable(context: Context, username: str, reason: str) -> None:
     context.output.line(f"{answer['username']} is enabled")
 
 
+@command.command("remove")
+@click.argument("username")
+@click.option("--reason", required=True, help="Why; kept in the audit trail.")
+@json_option
+@click.pass_obj
+def remove(context: Context, username: str, reason: str) -> None:
+    """Forget USERNAME for good; everything of theirs is revoked, everywhere."""
+    answer = asyncio.run(_ask(context, username, "remove", reason))
+    context.output.answer(answer)
+    context.output.line(f"{answer['username']} is removed; revocation {answer['revocation']}")
+
+
 def _claims(given: tuple[str, ...]) -> dict[str, Any]:
     claims: dict[str, Any] = {}
     for each in given:
         name, equals, value = each.partition("=")
         if not equals or not name:
             raise CommandFailed(f"--claim {each!r} must be NAME=VALUE", exit_code=WRONG_USE)
-        try:
-            claims[name] = msgspec.json.decode(value)
-        except msgspec.DecodeError:
-            claims[name] = value
+        claims[name] = standard_claims.parsed(name, value)
     return claims
 
 
 def _row(user: User) -> tuple[str, ...]:
-    return user.username, user.sub, "disabled" if user.disabled else "enabled"
+    return user.username, user.sub, _state(user)
 
 
-async def _import(store: UserStore, rows: list[dict[str, Any]]) -> tuple[int, list[tuple[int, str]]]:
+def _state(user: User) -> str:
+    return "disabled" if user.disabled else "enabled"
+
+
+async def _import(store: UserStore, rows: list[tuple[int, NewUser | Fault]]) -> tuple[int, list[Fault]]:
     added, faults = 0, []
-    for line, row in enumerate(rows, start=2):
-        claims = {name: value for name, value in row.items() if name not in ("username", "password", None) and value}
+    for line, row in rows:
+        if isinstance(row, Fault):
+            faults.append(row)
+            continue
         try:
-            await store.add(row.get("username") or "", row.get("password") or None, claims=claims)
+            await store.add(**msgspec.structs.asdict(row))
             added += 1
         except (Conflict, ValueError) as error:
-            faults.append((line, str(error)))
+            faults.append(Fault(line, str(error)))
     return added, faults
 
 
 async def _ask(context: Context, username: str, what: str, reason: str) -> Any:
     settings: OperatorSettings = context.read(OperatorSettings)
     async with AdminClient(settings.issuer, operator_credentials(settings)) as admin:
-        return await admin.post(f"/admin/v1/users/{username}/{what}", {"reason": reason})
+        return await admin.post(f"/admin/v1/users/{quote(username, safe='')}/{what}", {"reason": reason})
 
 
 def _on_store(context: Context, work: Callable[[UserStore], Awaitable[T]]) -> T:

@@ -1,45 +1,19 @@
 """Refresh tokens over HTTP: each for one use, a family that ends together, and revocations that reach all of it."""
 
 import asyncio
-import dataclasses
-from typing import Any
 
-import msgspec
 import pytest
 from sqlalchemy import update
 
 from issuer.store.schema import families, refresh_tokens
-from tests.issuer_under_test import Answer, Credentials, Installation, Replica, on_every_store, rejection, unverified
+from tests.integration.issuer.portal import PASSWORD, Portal, granted, refused, with_passwords
+from tests.issuer_under_test import Installation, Replica, on_every_store, rejection, unverified
 from verifier_agent import RejectionCode
-
-PASSWORD = "correct horse battery staple"
-
-
-class Portal:
-    """A client whose users hand their passwords over."""
-
-    def __init__(self, issuer: Replica, client: Credentials) -> None:
-        self.issuer = issuer
-        self.client = client
-
-    async def log_in(self, username: str = "alice", password: str = PASSWORD, **more: str) -> Answer:
-        """The token answer."""
-        return await self.issuer.form(
-            "/oauth2/token", self.client, grant_type="password", username=username, password=password, **more
-        )
-
-    async def refresh(self, token: str, by: Credentials | None = None, **more: str) -> Answer:
-        """The token answer."""
-        return await self.issuer.form(
-            "/oauth2/token", by or self.client, grant_type="refresh_token", refresh_token=token, **more
-        )
 
 
 @pytest.fixture
-async def installation(installation: Installation) -> Installation:
-    """One that has the password grant."""
-    settings = msgspec.structs.replace(installation.settings, password_grant=True)
-    return dataclasses.replace(installation, settings=settings)
+def installation(installation: Installation) -> Installation:
+    return with_passwords(installation)
 
 
 @pytest.fixture
@@ -49,18 +23,6 @@ async def portal(installation: Installation, issuer: Replica) -> Portal:
     )
     await issuer.services.users.add("Alice", PASSWORD, claims={"roles": ["admin"], "tenant": "acme"})
     return Portal(issuer, client)
-
-
-async def granted(answer: Answer) -> dict[str, Any]:
-    assert answer.status == 200, answer
-    body: dict[str, Any] = answer.json()
-    return body
-
-
-def refused(answer: Answer) -> str:
-    assert answer.status == 400, answer
-    error: str = answer.json()["error"]
-    return error
 
 
 @on_every_store

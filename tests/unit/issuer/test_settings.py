@@ -54,6 +54,12 @@ def test_an_https_issuer_or_one_on_loopback_is_accepted(issuer: str) -> None:
         "https://issuer.example#top",
         "https:issuer.example",
         "https:///tenant",
+        "https://issuer.example/a//b",
+        "https://issuer.example/a/../b",
+        "https://issuer.example/.",
+        "https://issuer.example/a b",
+        "https://issuer.example/{tenant}",
+        "https://issuer.example/%2e",
         "https://[::1",
     ],
 )
@@ -72,6 +78,8 @@ def test_any_other_issuer_is_refused_by_name(issuer: str) -> None:
         ("access_token_lifetime", {"access_token_lifetime": 0.0}),
         ("access_token_lifetime", {"access_token_lifetime": 0.5}),
         ("access_token_lifetime", {"access_token_lifetime": 3601.0, "token_lifetime_ceiling": 3600.0}),
+        ("id_token_lifetime", {"id_token_lifetime": 0.5}),
+        ("id_token_lifetime", {"id_token_lifetime": 3601.0, "token_lifetime_ceiling": 3600.0}),
     ],
 )
 def test_a_value_out_of_range_is_refused_by_name(name: str, changes: dict[str, Any]) -> None:
