@@ -1,6 +1,6 @@
-"""``/admin/v1/users/{username}``: disable, enable, remove. Users are added by ``tocsin user``, on the store."""
+"""``/admin/v1/users/{username}``: disable, enable, delete. Users are added by ``tocsin user``, on the store."""
 
-from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 
 import msgspec
 from aiohttp import web
@@ -27,16 +27,16 @@ async def disable(request: web.Request) -> web.Response:
     Enabling them again does not bring that back; lifting the revocation does.
     """
     users = request.app[SERVICES].users
-    return await _end(request, lambda connection, name: users.switch(connection, name, disabled=True))
+    return await _ended(request, users.switched(request.match_info["username"], disabled=True))
 
 
 @needs(REVOKE)
-async def remove(request: web.Request) -> web.Response:
-    """``POST …/remove``: the user's record is gone for good, and by one event everything of theirs is revoked.
+async def delete(request: web.Request) -> web.Response:
+    """``POST …/delete``: the user's record is gone for good, and by one event everything of theirs is revoked.
 
     Lifting the revocation brings nothing back: without the record nothing is renewed or told.
     """
-    return await _end(request, request.app[SERVICES].users.remove)
+    return await _ended(request, request.app[SERVICES].users.deleted(request.match_info["username"]))
 
 
 @needs(REVOKE)
@@ -44,18 +44,19 @@ async def enable(request: web.Request) -> web.Response:
     """``POST …/enable``: the user may log in again."""
     services = request.app[SERVICES]
     await read_body(request, ReasonBody)
-    async with services.database.write() as connection:
-        user = await services.users.switch(connection, request.match_info["username"], disabled=False)
+    async with services.users.switched(request.match_info["username"], disabled=False) as (_, user):
+        pass
     return json_answer({"sub": user.sub, "username": user.username})
 
 
-async def _end(request: web.Request, change: Callable[[AsyncConnection, str], Awaitable[User]]) -> web.Response:
-    """Change the user's record and revoke everything of theirs, in one transaction."""
+async def _ended(
+    request: web.Request, change: AbstractAsyncContextManager[tuple[AsyncConnection, User]]
+) -> web.Response:
+    """Revoke everything of a user's in the transaction that changes their record."""
     services = request.app[SERVICES]
     body = await read_body(request, ReasonBody)
     try:
-        async with services.database.write() as connection:
-            user = await change(connection, request.match_info["username"])
+        async with change as (connection, user):
             event = await services.revocations.decide(
                 connection, Selector.of(sub=user.sub), reason=body.reason, actor=request[ACTOR]
             )

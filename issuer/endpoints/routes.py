@@ -48,7 +48,7 @@ def add_routes(app: web.Application) -> None:
             web.post("/admin/v1/keys/{kid}/revoke", admin_keys.revoke),
             web.post("/admin/v1/users/{username}/disable", admin_users.disable),
             web.post("/admin/v1/users/{username}/enable", admin_users.enable),
-            web.post("/admin/v1/users/{username}/remove", admin_users.remove),
+            web.post("/admin/v1/users/{username}/delete", admin_users.delete),
             web.get("/admin/v1/config", admin_config.show),
             web.get("/events", events.events, allow_head=False),
             web.get("/snapshot", snapshot.snapshot, allow_head=False),

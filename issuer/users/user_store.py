@@ -1,7 +1,8 @@
 """Users in the store."""
 
 import secrets
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import msgspec
@@ -133,39 +134,44 @@ class UserStore:
             NotFound: there is no such user.
             ValueError: a claim cannot be.
         """
+        user = await self.named(username)
         async with self._database.write() as connection:
-            query = select(users).where(users.c.username == _name(username)).with_for_update()
-            row = (await connection.execute(query)).mappings().one_or_none()
-            if row is None:
+            query = select(users.c.claims).where(users.c.sub == user.sub).with_for_update()
+            now = (await connection.execute(query)).scalar_one_or_none()
+            if now is None:  # deleted since
                 raise NotFound(f"there is no user {username!r}")
-            said = {name: value for name, value in row["claims"].items() if name not in without} | dict(claims)
+            said = {name: value for name, value in now.items() if name not in without} | dict(claims)
             standard_claims.check(said)
             await connection.execute(
-                update(users).where(users.c.sub == row["sub"]).values(claims=said, changed_at=self._database.time())
+                update(users).where(users.c.sub == user.sub).values(claims=said, changed_at=self._database.time())
             )
-        return msgspec.structs.replace(_user(row), claims=said)
+        return msgspec.structs.replace(user, claims=said)
 
-    async def remove(self, connection: AsyncConnection, username: str) -> User:
-        """Forget the user, in a transaction of the caller's; who they were.
-
-        Raises:
-            NotFound: there is no such user.
-        """
-        user = await self.named(username)
-        await connection.execute(delete(users).where(users.c.sub == user.sub))
-        return user
-
-    async def switch(self, connection: AsyncConnection, username: str, *, disabled: bool) -> User:
-        """Let the user do nothing any more, or again, in a transaction of the caller's.
+    @asynccontextmanager
+    async def deleted(self, username: str) -> AsyncIterator[tuple[AsyncConnection, User]]:
+        """A transaction in which the user's record goes, and in which more may be decided; who they were.
 
         Raises:
             NotFound: there is no such user.
         """
         user = await self.named(username)
-        await connection.execute(
-            update(users).where(users.c.sub == user.sub).values(disabled=disabled, changed_at=self._database.time())
-        )
-        return msgspec.structs.replace(user, disabled=disabled)
+        async with self._database.write() as connection:
+            await connection.execute(delete(users).where(users.c.sub == user.sub))
+            yield connection, user
+
+    @asynccontextmanager
+    async def switched(self, username: str, *, disabled: bool) -> AsyncIterator[tuple[AsyncConnection, User]]:
+        """A transaction in which the user may do nothing any more, or may again, and in which more may be decided.
+
+        Raises:
+            NotFound: there is no such user.
+        """
+        user = await self.named(username)
+        async with self._database.write() as connection:
+            await connection.execute(
+                update(users).where(users.c.sub == user.sub).values(disabled=disabled, changed_at=self._database.time())
+            )
+            yield connection, msgspec.structs.replace(user, disabled=disabled)
 
     async def _keep_password(self, sub: str, kept: str) -> None:
         async with self._database.write() as connection:
@@ -180,18 +186,6 @@ class UserStore:
             return None
         async with self._database.read() as connection:
             return (await connection.execute(select(users).where(users.c.username == name))).mappings().one_or_none()
-
-
-def _name(username: str) -> str:
-    """Its normal form.
-
-    Raises:
-        NotFound: it can be nobody's.
-    """
-    try:
-        return normalized(username)
-    except ValueError as error:
-        raise NotFound(f"there is no user {username!r}") from error
 
 
 def _user(row: RowMapping) -> User:

@@ -427,7 +427,7 @@ async def test_users_are_added_imported_listed_and_disabled(installation: Instal
     assert installation.tocsin("user", "disable", "nobody", "--reason", "x").code == 2
 
 
-async def test_users_are_taken_over_shown_changed_and_removed(installation: Installation) -> None:
+async def test_users_are_taken_over_shown_changed_and_deleted(installation: Installation) -> None:
     kept = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash("S3cret")
     (installation.folder / "people.csv").write_text(
         "username,password,password_hash,sub,disabled,phone_number,email_verified\n"
@@ -460,9 +460,9 @@ async def test_users_are_taken_over_shown_changed_and_removed(installation: Inst
     rest = installation.tocsin("user", "list", "--after", first[0]["username"], "--json").json()["users"]
     assert [each["username"] for each in (*first, *rest)] == ["a/b c", "bob"]
 
-    removed = installation.tocsin("user", "remove", "a/b c", "--reason", "asked for it", "--json").json()
+    deleted = installation.tocsin("user", "delete", "a/b c", "--reason", "asked for it", "--json").json()
     revoked = installation.tocsin("revocations", "--json").json()["revocations"][0]
-    assert (revoked["id"], revoked["selector"]) == (removed["revocation"], {"claims": {"sub": "old-7"}})
+    assert (revoked["id"], revoked["selector"]) == (deleted["revocation"], {"claims": {"sub": "old-7"}})
     assert [each["username"] for each in installation.tocsin("user", "list", "--json").json()["users"]] == ["bob"]
 
 

@@ -1,4 +1,4 @@
-"""``tocsin user``: works on the store directly; disabling and removing go through the issuer, as they revoke."""
+"""``tocsin user``: works on the store directly; disabling and deleting go through the issuer, as they revoke."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -27,7 +27,7 @@ MOST_LISTED: Final = 1000
 
 @click.group("user")
 def command() -> None:
-    """Add users and say who they are; let them do nothing any more, or again; remove them."""
+    """Add users and say who they are; let them do nothing any more, or again; delete them."""
 
 
 @command.command("add")
@@ -153,16 +153,16 @@ def enable(context: Context, username: str, reason: str) -> None:
     context.output.line(f"{answer['username']} is enabled")
 
 
-@command.command("remove")
+@command.command("delete")
 @click.argument("username")
 @click.option("--reason", required=True, help="Why; kept in the audit trail.")
 @json_option
 @click.pass_obj
-def remove(context: Context, username: str, reason: str) -> None:
+def delete(context: Context, username: str, reason: str) -> None:
     """Forget USERNAME for good; everything of theirs is revoked, everywhere."""
-    answer = asyncio.run(_ask(context, username, "remove", reason))
+    answer = asyncio.run(_ask(context, username, "delete", reason))
     context.output.answer(answer)
-    context.output.line(f"{answer['username']} is removed; revocation {answer['revocation']}")
+    context.output.line(f"{answer['username']} is deleted; revocation {answer['revocation']}")
 
 
 def _claims(given: tuple[str, ...]) -> dict[str, Any]:

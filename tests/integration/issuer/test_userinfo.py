@@ -144,7 +144,7 @@ async def test_a_token_that_its_client_gave_back_is_refused(portal: Portal, issu
 
 
 @on_every_store
-@pytest.mark.parametrize("what", ["disable", "remove"])
+@pytest.mark.parametrize("what", ["disable", "delete"])
 async def test_nothing_is_told_of_a_user_who_is_disabled_or_gone_even_if_the_revocation_is_lifted(
     portal: Portal, issuer: Replica, what: str
 ) -> None:
@@ -160,10 +160,10 @@ async def test_nothing_is_told_of_a_user_who_is_disabled_or_gone_even_if_the_rev
     assert (await portal.log_in()).status == 400
 
 
-async def test_a_removed_user_is_gone_and_the_name_is_free(portal: Portal, issuer: Replica) -> None:
+async def test_a_deleted_user_is_gone_and_the_name_is_free(portal: Portal, issuer: Replica) -> None:
     first = await issuer.services.users.named("alice")
-    assert (await issuer.admin("POST", "/users/alice/remove", {"reason": "asked for it"})).status == 200
-    assert (await issuer.admin("POST", "/users/alice/remove", {"reason": "asked for it"})).status == 404
+    assert (await issuer.admin("POST", "/users/alice/delete", {"reason": "asked for it"})).status == 200
+    assert (await issuer.admin("POST", "/users/alice/delete", {"reason": "asked for it"})).status == 404
 
     second = await issuer.services.users.add("alice", PASSWORD)
     assert second.sub != first.sub

@@ -77,3 +77,13 @@ def test_the_user_name_is_told_where_the_record_prefers_none() -> None:
     assert released(User(sub="1", username="alice"), {"profile"}) == {"sub": "1", "preferred_username": "alice"}
     assert released(ALICE, {"profile"})["preferred_username"] == "text"
     assert "preferred_username" not in released(ALICE, {"email"})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("email", ""), ("email", None), ("name", 7), ("email_verified", "true"), ("address", {}), ("address", "Berlin")],
+)
+def test_a_claim_that_is_empty_or_of_another_type_is_left_out(name: str, value: object) -> None:
+    told = released(User(sub="1", username="alice", claims=FIT | {name: value}), SCOPES)
+
+    assert told.keys() == {"sub", *OF_ALL} - {name}
