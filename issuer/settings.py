@@ -50,6 +50,7 @@ class IssuerSettings(msgspec.Struct, frozen=True, kw_only=True):
     HOT: ClassVar[frozenset[str]] = frozenset(
         {
             "access_token_lifetime",
+            "id_token_lifetime",
             "grant_lifetime",
             "refresh_token_lifetime",
             "refresh_grace",
@@ -101,14 +102,13 @@ class IssuerSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise SettingInvalid("setting 'signing_algorithms' must name at least one of ES256, RS256, EdDSA")
         if len(set(self.signing_algorithms)) != len(self.signing_algorithms):
             raise SettingInvalid(f"setting 'signing_algorithms' repeats itself: {', '.join(self.signing_algorithms)}")
-        if not 1 <= self.access_token_lifetime <= self.token_lifetime_ceiling:
+        self._check_lifetime("access_token_lifetime", self.access_token_lifetime)
+        self._check_lifetime("id_token_lifetime", self.id_token_lifetime)
+
+    def _check_lifetime(self, name: str, lifetime: float) -> None:
+        if not 1 <= lifetime <= self.token_lifetime_ceiling:  # keys are kept for as long as that
             raise SettingInvalid(
-                f"setting 'access_token_lifetime' ({self.access_token_lifetime:g} s) must be 1 s or more "
-                f"and not above 'token_lifetime_ceiling' ({self.token_lifetime_ceiling:g} s)"
-            )
-        if not 1 <= self.id_token_lifetime <= self.token_lifetime_ceiling:  # keys are kept for as long as that
-            raise SettingInvalid(
-                f"setting 'id_token_lifetime' ({self.id_token_lifetime:g} s) must be 1 s or more "
+                f"setting '{name}' ({lifetime:g} s) must be 1 s or more "
                 f"and not above 'token_lifetime_ceiling' ({self.token_lifetime_ceiling:g} s)"
             )
 

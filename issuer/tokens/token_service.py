@@ -108,14 +108,15 @@ class TokenService:
     def _id_token(self, authorization: Authorization, key: SigningKey, access_token: str, now: int) -> str | None:
         if authorization.family is None or OPENID not in authorization.scope:
             return None
+        settings = self._live.now
         claims = id_token_claims(
             authorization,
             authorization.family,
-            issuer=self._settings.issuer,
+            issuer=settings.issuer,
             access_token=access_token,
             alg=key.alg,
             now=now,
-            lifetime=self._settings.id_token_lifetime,
+            lifetime=settings.id_token_lifetime,
         )
         return key.sign(claims, ID_TOKEN)
 
