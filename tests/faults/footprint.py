@@ -43,6 +43,14 @@ class Footprint(msgspec.Struct, frozen=True, kw_only=True):
             memory=int(Path("/proc/self/statm").read_text().split()[1]) * PAGE_BYTES,
         )
 
+    def least(self, other: "Footprint") -> "Footprint":
+        """Of each name the fewer, and the less memory: what was held both times."""
+        return Footprint(
+            tasks=dict(Counter(self.tasks) & Counter(other.tasks)),
+            descriptors=dict(Counter(self.descriptors) & Counter(other.descriptors)),
+            memory=min(self.memory, other.memory),
+        )
+
     def beyond(self, before: "Footprint", bounds: Mapping[str, int]) -> list[str]:
         """Tasks and descriptors that there were not before, in words.
 

@@ -38,7 +38,7 @@ from tests.services.ports import free_ports
 from tests.services.postgresql import PostgreSQL, fresh_database
 from tests.services.program_service import ProgramService
 from tests.services.redis import Redis
-from verifier_agent import AgentSettings
+from verifier_agent.redis.servers import MAX_CONNECTIONS
 
 STRICT_SECONDS: Final = 3.0
 START_SECONDS: Final = 2.0
@@ -50,14 +50,11 @@ KAFKA_TASKS: Final = (
     "Fetcher._fetch_requests_routine",
     "Fetcher._proc_fetch_request",
     "NoGroupCoordinator._reset_committed_routine",
+    "Event.wait",
 )
-FEED_READER: Final = "Event.wait"
-FALLING_BACK: Final = 3
-"""Agents that may read the feed still: they go back to their first log when it has been good for a while."""
+"""Of a client that reads. The last is of that coordinator, too."""
 LOCK_FILE: Final = "tocsin.lock"
 LINES: Final = ("agents-kafka", "issuer-kafka", "agents-redis", "agents-issuer", "issuer-store")
-FALLBACK: Final = any(field.name == "fallback_log" for field in msgspec.structs.fields(AgentSettings))
-"""Whether agents can have a second log."""
 
 
 class System:
@@ -192,7 +189,7 @@ class System:
             "cache_size": 50,
             "start_timeout": START_SECONDS,
         }
-        safe = usual | ({"fallback_log": f"http://127.0.0.1:{issuer}/events"} if FALLBACK else {})
+        safe = usual | {"fallback_log": f"http://127.0.0.1:{issuer}/events"}
         saved = {"state_dir": self.state_dir, "snapshot_url": f"http://127.0.0.1:{issuer}/snapshot"}
         self._config("plain", usual)
         self._config("strict", safe | {"max_staleness": STRICT_SECONDS})
@@ -206,13 +203,20 @@ class System:
         await self._warmed_up()
 
     async def renew_workers(self) -> None:
-        """Start those anew whose agents still read their second log: they remember what happened to the first."""
+        """Start those anew whose agents have read their second log.
+
+        They remember what happened to the first, and mistrust it the longer the more often it did.
+        """
         for name, worker in self.workers.items():
-            status = await worker.ask({"status": {}})
-            if any(agent.get("log_read", "log") != "log" for agent in status.values()):
+            if any(agent["log_failovers"] for agent in (await worker.ask({"status": {}})).values()):
                 await worker.stop()
                 await self.start_worker(name)
                 await self._warmed_up()
+
+    async def at_rest(self) -> bool:
+        """Whether every agent reads its first log alone."""
+        answers = await self.ask_workers({"status": {}})
+        return all(agent["log_read"] == "log" for answer in answers.values() for agent in answer.values())
 
     async def _warmed_up(self) -> None:
         """Wait until the agent ``warm`` has its folder open, which it keeps."""
@@ -240,15 +244,14 @@ class System:
         return self.config(name)
 
     def bounds(self) -> dict[str, int]:
-        """What a process may hold by and by: the store's pool; for each log two clients of Kafka, as one must read on.
+        """What a process may hold by and by: the pools of store and Redis; for each log two clients of Kafka.
 
-        A client has a connection to the address that it was given, and one to the broker that this names.
+        A pool has another connection when two ask at once, and keeps it. Of Kafka's clients one must read on; each has
+        a connection to the address that it was given, and one to the broker that this names.
         """
-        sockets = {
-            f"socket port {self._relays[line]}": most
-            for line, most in (("issuer-store", POOLED), ("issuer-kafka", 6), ("agents-kafka", 8))
-        }
-        return {**dict.fromkeys(KAFKA_TASKS, 4), "AIOKafkaConnection._read": 8, FEED_READER: FALLING_BACK, **sockets}
+        most = {"issuer-store": POOLED, "agents-redis": MAX_CONNECTIONS, "issuer-kafka": 6, "agents-kafka": 8}
+        sockets = {f"socket port {self._relays[line]}": count for line, count in most.items()}
+        return {**dict.fromkeys(KAFKA_TASKS, 4), "AIOKafkaConnection._read": 8, **sockets}
 
     async def set_lines(self, mode: Mode, *names: str) -> None:
         """Make lines good or bad; those that this installation has."""

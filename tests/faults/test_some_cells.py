@@ -25,6 +25,8 @@ CELLS = (
 )
 DURING_SECONDS = 2.0
 BEFORE_SECONDS = 1.0
+CELLS_SECONDS = 600
+"""Longest that all cells may take, which the first test waits for: a minute, and several on a busy machine."""
 
 
 async def run_cells() -> list[Result]:
@@ -51,18 +53,18 @@ def result(request: pytest.FixtureRequest, results: dict[str, Result]) -> Result
     return results[request.param]
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(CELLS_SECONDS)
 def test_no_good_token_is_refused_beyond_policy(result: Result) -> None:
     assert result.refused == 0
     assert result.verified > 0
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(CELLS_SECONDS)
 def test_no_agent_accepts_what_it_must_know_to_be_revoked(result: Result) -> None:
     assert result.accepted == 0
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(CELLS_SECONDS)
 def test_no_acknowledged_revocation_is_lost(result: Result) -> None:
     assert result.lost == []
     before, _, after = result.decided
@@ -70,11 +72,11 @@ def test_no_acknowledged_revocation_is_lost(result: Result) -> None:
     assert after > 0
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(CELLS_SECONDS)
 def test_every_agent_becomes_fresh_again(result: Result) -> None:
     assert None not in result.fresh_again.values()
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(CELLS_SECONDS)
 def test_nothing_is_left_behind_in_logs_and_processes(result: Result) -> None:
     assert (result.errors, result.leaked) == ([], [])
