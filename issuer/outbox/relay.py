@@ -160,9 +160,19 @@ class Relay:
 
     async def _lead_if_ours(self) -> None:
         fence = await self._lease.acquire()
-        if fence is not None:
-            self._fence = fence
-            await self._lead()
+        if fence is None:
+            return
+        self._fence = fence
+        # In a task of its own: a task group that is failing swallows the cancellation of whoever waits for its end
+        # (https://github.com/python/cpython/issues/116720), and the relay would lead again, for ever.
+        leading = asyncio.create_task(self._lead(), name="relay-leading")
+        try:
+            await asyncio.wait([leading])
+        except asyncio.CancelledError:
+            leading.cancel()
+            await asyncio.gather(leading, return_exceptions=True)
+            raise
+        await leading
 
     async def _lead(self) -> None:
         log.info("relay_leading", extra={"fence": self._fence})

@@ -76,6 +76,24 @@ class Hangs:
             await self.let_go.wait()
 
 
+class PartsSlowly:
+    """Holds up heartbeats, and when they are cancelled their end, until it is told to let it go."""
+
+    def __init__(self) -> None:
+        self.reached = asyncio.Event()
+        self.cancelled = asyncio.Event()
+        self.let_go = asyncio.Event()
+
+    async def __call__(self, stream: Stream) -> None:
+        if stream is Stream.HEARTBEATS:
+            self.reached.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self.cancelled.set()
+                await self.let_go.wait()
+
+
 def relay_of(store: Store, event_log: FragileLog, holder: str = "one") -> Relay:
     return Relay(store.database, store.outbox, event_log, store.signer, store.opener, holder, SystemClock())
 

@@ -10,6 +10,7 @@ from issuer.outbox.relay import RelayState
 from tests.integration.issuer.relay_under_test import (
     FragileLog,
     Hangs,
+    PartsSlowly,
     decide,
     is_level,
     kill,
@@ -19,7 +20,7 @@ from tests.integration.issuer.relay_under_test import (
     relay_of,
     running,
 )
-from tests.issuer_under_test import Store, on_every_store, until
+from tests.issuer_under_test import ENOUGH_SECONDS, Store, on_every_store, until
 
 pytestmark = pytest.mark.usefixtures("quick_relay")
 
@@ -156,6 +157,26 @@ async def test_a_relay_whose_lease_has_gone_to_another_moves_no_mark_and_stops(
         await until(lambda: relay.state is RelayState.WAITING, "the relay has stopped")
         assert await mark(store) == before
     assert "relay_interrupted" in caplog.messages
+
+
+async def test_a_relay_that_is_ended_while_it_gives_up_its_lease_ends(store: Store) -> None:
+    event_log = FragileLog()
+    relay = relay_of(store, event_log)
+    ending = asyncio.create_task(relay.run())
+    await until(lambda: is_level(store, event_log), "log and store are level")
+    parting = event_log.before_append = PartsSlowly()
+    await until(parting.reached.is_set, "a heartbeat is under way")
+
+    await let_the_lease_run_out(store)
+    assert await Lease(store.beside().database, RELAY, "two").acquire() is not None
+    await decide(store)
+    await until(parting.cancelled.is_set, "the relay gives up, and waits for its heartbeat's end")
+    ending.cancel()
+    await asyncio.sleep(0)
+    parting.let_go.set()
+
+    await asyncio.wait([ending], timeout=ENOUGH_SECONDS)
+    assert ending.cancelled()
 
 
 @on_every_store
