@@ -30,7 +30,7 @@ GOOD: Final = 125
 AFTER_SECONDS: Final = 2.0
 WARM_UP_SECONDS: Final = 1.0
 FRESH_AGAIN_SECONDS: Final = 45.0
-ENFORCED_SECONDS: Final = 15.0
+ENFORCED_SECONDS: Final = 45.0
 AT_REST_SECONDS: Final = 60.0
 """Within which agents read their first log alone again: they do when it has been good for ten."""
 GIVEN_BACK_SECONDS: Final = 30.0

@@ -18,7 +18,7 @@ from verifier_agent import Agent, AgentSettings, RejectionCode, SettingInvalid, 
 from verifier_agent.saved import SealedSnapshot
 from verifier_agent.sidecar.metrics import AgentMetrics
 
-SOON = 20.0
+SOON = 60.0
 
 
 class World:

@@ -27,7 +27,7 @@ LITTLE = {
     "selectors": 5,
     "runs": 1,
 }
-SOON = 20.0
+SOON = 60.0
 NOT_SO_SOON = 0.3
 
 

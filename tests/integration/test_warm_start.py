@@ -19,7 +19,7 @@ from verifier_agent.saved import SealedSnapshot
 from verifier_agent.saved.disk import DiskStore
 from verifier_agent.sidecar.metrics import AgentMetrics
 
-SOON = 20.0
+SOON = 60.0
 
 
 class FakeSource:

@@ -16,7 +16,7 @@ from events.log.server_sent import MAX_ID, MAX_LINE
 from tests.security.hostile_feed import LEVEL, SECRET, TOKEN, Handler, HostileFeed, events
 from tests.simulator import FakeClock, IssuerSimulator, Listener, signing_key
 
-SOON = 20.0
+SOON = 60.0
 HELD = 8 * 1024 * 1024
 """Octets that the kernel and the server hold between them before anybody has to take them."""
 

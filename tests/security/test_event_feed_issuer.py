@@ -25,7 +25,7 @@ from tests.integration.issuer.feed_reader import (
 )
 from tests.issuer_under_test import AUDIENCE, Credentials, Installation, Replica, until
 
-SOON = 20.0
+SOON = 60.0
 
 
 @pytest.fixture

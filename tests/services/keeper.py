@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
-from tests.services.process_tree import descendants, processes
+from tests.services.process_tree import descendants, is_stopped, processes
 
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 PR_SET_CHILD_SUBREAPER = 36
@@ -32,6 +32,7 @@ GRACE_AT_END_SECONDS = 2.0
 AFTERWARDS_SECONDS = 20.0
 ROUNDS_OF_KILLING = 5
 WATCH_SECONDS = 0.5  # how often it looks whether its parent is still there, in case another process holds the pipe open
+STOPPED_WITHIN_SECONDS = 8.0
 POLL_SECONDS = 0.01
 
 
@@ -87,8 +88,16 @@ class Keeper:
         return {"error": f"SIGKILL did not end {descendants(os.getpid())}"}
 
     def pause(self) -> dict[str, Any]:
-        """Stop every process of the service, parents before their children."""
+        """Stop every process of the service, parents before their children, and wait until they stand still.
+
+        The kernel hands the signal to one thread of a process; until that is its turn, the others go on.
+        """
         self._signal_all(signal.SIGSTOP)
+        deadline = time.monotonic() + STOPPED_WITHIN_SECONDS
+        while not all(map(is_stopped, descendants(os.getpid()))):
+            if time.monotonic() >= deadline:
+                return {"error": f"SIGSTOP did not stop {descendants(os.getpid())}"}
+            time.sleep(POLL_SECONDS)
         return {}
 
     def resume(self) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,12 +35,26 @@ def descendants(ancestor: int) -> list[int]:
     return found
 
 
+def is_stopped(pid: int) -> bool:
+    """Whether every thread of a process stands still, or it has ended. Where that cannot be seen, it is believed."""
+    states = []
+    with suppress(OSError):
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            with suppress(OSError, ValueError):  # it ended while we looked
+                states.append(_state_and_parent(thread / "stat")[0])
+    return all(state in "TtZX" for state in states)
+
+
+def _state_and_parent(stat: Path) -> list[str]:
+    # proc(5): the name, in brackets, may itself hold brackets and spaces
+    return stat.read_text().rpartition(")")[2].split()[:2]
+
+
 def _from_proc() -> Iterator[Process]:
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                # proc(5): the name, in brackets, may itself hold brackets and spaces
-                state, parent = (entry / "stat").read_text().rpartition(")")[2].split()[:2]
+                state, parent = _state_and_parent(entry / "stat")
             except (OSError, ValueError):  # it ended while we looked
                 continue
             yield Process(int(entry.name), int(parent), state == "Z")

@@ -16,7 +16,7 @@ from events.log.memory import MemoryLog
 from tests.simulator import AUDIENCE, IssuerSimulator, publish, signing_key
 from verifier_agent import Agent, AgentSettings, RejectionCode, SettingInvalid, TokenRejected
 
-SOON = 20.0
+SOON = 60.0
 """Seconds within which what is expected happens; none of it takes that long."""
 
 

@@ -30,7 +30,7 @@ from verifier_agent.failover_rule import (
 from verifier_agent.log_health import BEHIND_SECONDS, LogHealth
 from verifier_agent.sidecar.metrics import AgentMetrics
 
-SOON: Final = 20.0
+SOON: Final = 60.0
 """Seconds within which what is expected happens; none of it takes that long."""
 
 

@@ -12,7 +12,7 @@ from events.log import Entry, EventLog, SharedLog
 from events.log.memory import MemoryLog
 from events.streams import FOLLOWED
 
-SOON = 10.0
+SOON = 60.0
 START: Mapping[Stream, int | None] = dict.fromkeys(FOLLOWED)
 
 

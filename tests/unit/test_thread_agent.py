@@ -32,7 +32,7 @@ from verifier_agent import (
 from verifier_agent.file_logs import FileLogs
 from verifier_agent.jwks import Answer
 
-SOON = 20.0
+SOON = 60.0
 """Seconds within which what is expected happens; none of it takes that long."""
 
 

@@ -15,7 +15,7 @@ from events.streams import FOLLOWED
 from tests.issuer_under_test import AUDIENCE, Credentials, Installation, IssuerClient
 from verifier_agent import Agent, AgentSettings
 
-SOON = 20.0
+SOON = 60.0
 
 
 async def reading_client(installation: Installation, client_id: str = "agents") -> Credentials:

@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import suppress
+from functools import partial
 
 import pytest
 from sqlalchemy import update
@@ -25,6 +26,12 @@ from tests.outbox_reader import counter
 pytestmark = pytest.mark.usefixtures("quick_relay")
 
 
+async def tells_of(event_log: FragileLog, store: Store, seq: int) -> bool:
+    """Whether a heartbeat has told of the revocation of this number."""
+    beats = await said(event_log.inner, store.trust, Stream.HEARTBEATS)
+    return any(beat.record.heads["revocations"].head == seq for beat in beats)  # type: ignore[attr-defined]
+
+
 @on_every_store
 async def test_heartbeats_are_numbered_upwards_across_relays_and_tell_what_is_committed(
     store: Store, monkeypatch: pytest.MonkeyPatch
@@ -33,10 +40,9 @@ async def test_heartbeats_are_numbered_upwards_across_relays_and_tell_what_is_co
     committed = [(await counter(store.database, Stream.REVOCATIONS)).head]
     for holder in ("one", "two"):
         async with running(relay_of(store.beside(), event_log, holder=holder)):
-            for _ in range(5):
+            for _ in range(3):
                 committed.append((await decide(store)).seq)
-                await asyncio.sleep(0.03)
-
+                await until(partial(tells_of, event_log, store, committed[-1]), "a heartbeat tells of it")
     beats = await said(event_log.inner, store.trust, Stream.HEARTBEATS)
     heads = [beat.record.heads["revocations"].head for beat in beats]  # type: ignore[attr-defined]
     times = [beat.record.time for beat in beats]  # type: ignore[attr-defined]

@@ -19,7 +19,7 @@ from issuer.keys.generation import generate
 from issuer.outbox.outbox import StoredEvent
 from tests.feed_under_test import KeptEvents
 
-SOON = 20.0
+SOON = 60.0
 
 
 def event(number: int, size: int = 1) -> StoredEvent:
