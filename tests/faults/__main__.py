@@ -3,7 +3,7 @@
 import argparse
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Final
 
 from tests.faults import report
@@ -33,11 +33,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     report.write(report.heading())
     results: list[Result] = []
-    for sqlite, faults in ((False, on_postgresql), (True, on_sqlite)):
-        if faults:
-            results += asyncio.run(_run(faults, asked.seconds, sqlite=sqlite))
-    if not asked.dry:
-        report.keep(results, seconds=asked.seconds)
+    try:
+        for sqlite, faults in ((False, on_postgresql), (True, on_sqlite)):
+            if faults:
+                asyncio.run(_run(faults, asked.seconds, results.append, sqlite=sqlite))
+    finally:  # what has been measured is kept, whatever ends the rest
+        if results and not asked.dry:
+            report.keep(results, seconds=asked.seconds)
     return 1 if any(each.missed for each in results) else 0
 
 
@@ -50,14 +52,14 @@ def _chosen(faults: Sequence[Fault], part: str | None, names: str | None) -> lis
     ]
 
 
-async def _run(faults: Sequence[Fault], seconds: float, *, sqlite: bool) -> list[Result]:
-    results: list[Result] = []
-    while len(results) < len(faults):
+async def _run(faults: Sequence[Fault], seconds: float, tell: Callable[[Result], None], *, sqlite: bool) -> None:
+    done = 0
+    while done < len(faults):
         async with System(sqlite=sqlite) as system:
-            async for result in _as_long_as_well(system, faults[len(results) :], seconds):
-                results.append(result)
+            async for result in _as_long_as_well(system, faults[done:], seconds):
+                done += 1
+                tell(result)
                 report.write(report.line(result))
-    return results
 
 
 async def _as_long_as_well(system: System, faults: Sequence[Fault], seconds: float) -> AsyncIterator[Result]:

@@ -5,9 +5,6 @@ import math
 import time
 from typing import Final
 
-import msgspec
-
-from tests.faults.child import Child
 from tests.faults.fault import Fault
 from tests.faults.footprint import Footprint
 from tests.faults.leaks import Leaks
@@ -33,8 +30,6 @@ FRESH_AGAIN_SECONDS: Final = 45.0
 ENFORCED_SECONDS: Final = 45.0
 AT_REST_SECONDS: Final = 60.0
 """Within which agents read their first log alone again: they do when it has been good for ten."""
-GIVEN_BACK_SECONDS: Final = 30.0
-LOOK_SECONDS: Final = 0.5
 
 
 class NotWell(Exception):
@@ -44,7 +39,7 @@ class NotWell(Exception):
 class CellRun:
     """One cell, on a system that runs."""
 
-    def __init__(self, system: System, fault: Fault, *, before: float, during: float) -> None:
+    def __init__(self, system: System, fault: Fault, *, before: float, during: float, apart: bool = True) -> None:
         """Set up.
 
         Args:
@@ -52,11 +47,14 @@ class CellRun:
             fault: what breaks.
             before: seconds to watch it well.
             during: seconds that the fault lasts.
+            apart: whether it is judged by itself: agents know nothing of former faults, and what the fault has cost is
+                given back before the next. Else the next comes at once, and nothing counts as leaked yet.
         """
         self._system = system
         self._fault = fault
         self._before = before
         self._during = during
+        self._apart = apart
 
     async def run(self) -> Result:
         """Break, mend, and judge.
@@ -66,11 +64,11 @@ class CellRun:
         """
         system = self._system
         operator = await self._begin()
-        restarts, lines = system.issuer_restarts, {name: len(each.log) for name, each in self._children().items()}
-        held = await self._footprints()
+        restarts, lines = system.issuer_restarts, {name: len(each.log) for name, each in system.children().items()}
+        held = await system.footprints()
         times, fresh_again = await self._break_and_mend(operator)
         lost = await self._lost(operator)
-        leaked, grown = await self._not_given_back(held)
+        leaks = await Leaks.of(system, held, AT_REST_SECONDS) if self._apart else await self._a_look(held)
         seen = await system.seen()
         before, ratio, noise = p99(seen, times)
         agents = [agent for worker in seen for agent in worker.agents.values()]
@@ -90,18 +88,19 @@ class CellRun:
             fresh_again=fresh_again,
             errors=[
                 f"{name}: {line[:500]}"
-                for name, child in self._children().items()
+                for name, child in system.children().items()
                 for line in complaints(child.log[lines[name] :])
             ],
-            leaked=leaked,
-            grown=grown,
+            leaked=leaks.found if self._apart else [],
+            grown=leaks.grown,
             restarts=system.issuer_restarts - restarts,
         )
 
     async def _begin(self) -> OperatorAtWork:
         """Everybody as if nothing had ever been wrong, and new tokens."""
         system = self._system
-        await system.renew_workers()
+        if self._apart:
+            await system.renew_workers()
         wanted = GOOD + math.ceil(self._before) + math.ceil(self._during) + math.ceil(AFTER_SECONDS) + 3
         tokens = [await system.client.token(system.installation.demo) for _ in range(wanted)]
         victims = {f"victim-{number}": token for number, token in enumerate(tokens[GOOD:])}
@@ -163,26 +162,10 @@ class CellRun:
             f"{victim} at a newcomer" for victim in await self._system.workers["one"].ask({"newcomer": new})
         ]
 
-    async def _footprints(self) -> dict[str, Footprint]:
-        found = {name: await each.ask({"footprint": {}}) for name, each in self._children().items()}
-        return {name: msgspec.convert(answer, Footprint) for name, answer in found.items()}
-
-    async def _not_given_back(self, before: dict[str, Footprint]) -> tuple[list[str], float]:
-        """What is held now and was not before, after some time to give it back; and the growth in megabytes.
-
-        An agent that reads its second log, as it says itself, holds a connection for that, and the issuer one for it.
-        """
+    async def _a_look(self, before: dict[str, Footprint]) -> Leaks:
         leaks = Leaks(before, self._system.bounds())
-
-        async def given_back() -> bool:
-            return leaks.look(await self._footprints())
-
-        await self._system.until(self._system.at_rest, AT_REST_SECONDS, pause=LOOK_SECONDS)
-        await self._system.until(given_back, GIVEN_BACK_SECONDS, pause=LOOK_SECONDS)
-        return leaks.found, leaks.grown
-
-    def _children(self) -> dict[str, Child]:
-        return {"issuer": self._system.issuer, **self._system.workers}
+        leaks.look(await self._system.footprints())
+        return leaks
 
 
 def _fresh(age: float | None) -> bool:

@@ -1,12 +1,15 @@
 """The ways in which things break, each with how it is mended."""
 
 import asyncio
+import os
 import resource
 import shutil
 import signal
+import subprocess
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
 from tests.faults.relay import Mode
@@ -202,7 +205,7 @@ def _frozen(signalled: Callable[[System], Callable[[signal.Signals], None]]) -> 
 
 
 def _fill_disk(service: ProgramService) -> None:
-    """As a full disk is to a server: no file can grow. Needs Linux, and the right to limit another user's process."""
+    """As a full disk is to a server: no file can grow. Needs Linux."""
     assert service.pid is not None
     for pid in [service.pid, *descendants(service.pid)]:
         _limit_files(pid, 0)
@@ -211,7 +214,7 @@ def _fill_disk(service: ProgramService) -> None:
 def _empty_disk(service: ProgramService) -> None:
     """Let files grow again; a server that could not live with it is started again."""
     assert service.pid is not None
-    with suppress(ProcessLookupError):
+    with suppress(ProcessLookupError, FileNotFoundError):
         for pid in [service.pid, *descendants(service.pid)]:
             _limit_files(pid, resource.RLIM_INFINITY)
     try:
@@ -221,8 +224,22 @@ def _empty_disk(service: ProgramService) -> None:
 
 
 def _limit_files(pid: int, size: int) -> None:
-    hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)[1]
-    resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard if size == resource.RLIM_INFINITY else size, hard))
+    """Limit how far files may grow, as the user whose process it is: root in a container may not limit others'."""
+    owner = Path(f"/proc/{pid}").stat()
+    if owner.st_uid == os.geteuid():
+        hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)[1]
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard if size == resource.RLIM_INFINITY else size, hard))
+        return
+    soft = "unlimited" if size == resource.RLIM_INFINITY else str(size)
+    subprocess.run(
+        ["prlimit", "--pid", str(pid), f"--fsize={soft}:"],  # util-linux; the hard limit stays
+        user=owner.st_uid,
+        group=owner.st_gid,
+        extra_groups=[],
+        cwd="/",
+        check=True,
+        timeout=30,
+    )
 
 
 def _misplace(service: ProgramService) -> None:

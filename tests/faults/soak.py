@@ -13,6 +13,8 @@ from typing import Final
 from tests.faults import report
 from tests.faults.cell_run import CellRun, NotWell
 from tests.faults.fault import Fault
+from tests.faults.footprint import Footprint
+from tests.faults.leaks import Leaks
 from tests.faults.matrix import cells
 from tests.faults.system import System
 from tests.faults.verdict import Result
@@ -21,7 +23,12 @@ BEFORE_SECONDS: Final = 3.0
 SHORTEST: Final = 0.2
 LONGEST: Final = 8.0
 UNJUDGED: Final = ("p99", "fresh again", "leaked")
-"""What the matrix judges, on faults of one length: here they come too quickly after each other for that."""
+"""What the matrix judges, on faults of one length: here they come too quickly after each other for that.
+
+Leaks are judged in the end.
+"""
+AT_REST_SECONDS: Final = 400.0
+"""Within which agents read their first log alone again, however often it has failed them (``FailoverRule``)."""
 GROWTH_GOAL: Final = 24.0
 """Megabytes from the third of the faults to the last: allocators keep some; what leaks goes on growing."""
 
@@ -40,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 async def _soak(seconds: float, chance: random.Random) -> int:
     faults = cells()
     results: list[Result] = []
+    held: dict[str, Footprint] | None = None
     async with System() as system:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
@@ -51,14 +59,18 @@ async def _soak(seconds: float, chance: random.Random) -> int:
                 return 1
             results.append(result)
             report.write(report.line(result))
-    return _judged(results)
+            if held is None and await system.until(system.at_rest, AT_REST_SECONDS):
+                held = await system.footprints()
+        leaks = None if held is None else await Leaks.of(system, held, AT_REST_SECONDS)
+        leaked = ["nobody knows: agents never were at rest"] if leaks is None else leaks.found
+    return _judged(results, leaked)
 
 
 async def _one(system: System, fault: Fault, during: float) -> Result:
-    return await CellRun(system, fault, before=BEFORE_SECONDS, during=during).run()
+    return await CellRun(system, fault, before=BEFORE_SECONDS, during=during, apart=False).run()
 
 
-def _judged(results: Sequence[Result]) -> int:
+def _judged(results: Sequence[Result], leaked: Sequence[str]) -> int:
     """Say what all of it comes to."""
     missed = Counter(name for each in results for name in each.missed if name not in UNJUDGED)
     never = [each.cell for each in results if None in each.fresh_again.values()]
@@ -68,9 +80,10 @@ def _judged(results: Sequence[Result]) -> int:
         f"{sum(each.verified for each in results):,} good tokens accepted, "
         f"{sum(each.restarts for each in results)} restarts of the issuer by itself, "
         f"grown by {grown:.1f} MB (goal: at most {GROWTH_GOAL:g})\n"
-        f"missed: {dict(missed) or 'nothing'}; never fresh again: {never or 'none'}\n"
+        f"missed: {dict(missed) or 'nothing'}; never fresh again: {never or 'none'}; "
+        f"leaked in the end: {leaked or 'nothing'}\n"
     )
-    return 1 if missed or never or grown > GROWTH_GOAL else 0
+    return 1 if missed or never or leaked or grown > GROWTH_GOAL else 0
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ from events.log.kafka_settings import KafkaSettings
 from events.log.kafka_topics import KafkaTopics
 from tests.faults.broker import RelayedKafka
 from tests.faults.child import Child, ChildFailed
+from tests.faults.footprint import Footprint
 from tests.faults.relay import Mode
 from tests.faults.seen import AgentSeen, WorkerSeen
 from tests.issuer_under_test import Installation, IssuerClient
@@ -212,6 +213,15 @@ class System:
                 await worker.stop()
                 await self.start_worker(name)
                 await self._warmed_up()
+
+    def children(self) -> dict[str, Child]:
+        """The processes under test, by name."""
+        return {"issuer": self.issuer, **self.workers}
+
+    async def footprints(self) -> dict[str, Footprint]:
+        """What each of them holds."""
+        found = {name: await each.ask({"footprint": {}}) for name, each in self.children().items()}
+        return {name: msgspec.convert(answer, Footprint) for name, answer in found.items()}
 
     async def at_rest(self) -> bool:
         """Whether every agent reads its first log alone."""
