@@ -9,7 +9,7 @@ from sqlalchemy import update
 from events import KeySet, LogUnavailable, Revoke, Selector, SignedEvent, Stream
 from events.log import Entry
 from events.log.memory import MemoryLog
-from issuer.outbox.lease import LEASE_SECONDS
+from issuer.outbox.lease import LEASE_SECONDS, RELAY
 from issuer.outbox.relay import Relay
 from issuer.store.schema import leases
 from tests.issuer_under_test import Store, raw_events
@@ -142,9 +142,11 @@ async def mark(store: Store) -> int:
     return (await counter(store.database, Stream.REVOCATIONS)).published
 
 
-async def let_the_lease_run_out(store: Store) -> None:
+async def give_the_lease_to_another(store: Store) -> None:
+    """As if it had run out, and another process had been first; at once, or its holder may renew it in between."""
+    taken = {"holder": "another", "fence": leases.c.fence + 1, "expires_at": store.database.time() + LEASE_SECONDS}
     async with store.database.write() as connection:
-        await connection.execute(update(leases).values(expires_at=leases.c.expires_at - LEASE_SECONDS))
+        await connection.execute(update(leases).where(leases.c.name == RELAY).values(taken))
 
 
 async def fresh(store: Store, event_log: FragileLog) -> bool:

@@ -12,9 +12,9 @@ from tests.integration.issuer.relay_under_test import (
     Hangs,
     PartsSlowly,
     decide,
+    give_the_lease_to_another,
     is_level,
     kill,
-    let_the_lease_run_out,
     logged,
     mark,
     relay_of,
@@ -150,8 +150,7 @@ async def test_a_relay_whose_lease_has_gone_to_another_moves_no_mark_and_stops(
         await decide(store)
         await hangs.reached.wait()
 
-        await let_the_lease_run_out(store)
-        assert await Lease(store.beside().database, RELAY, "two").acquire() is not None
+        await give_the_lease_to_another(store)
         hangs.let_go.set()
 
         await until(lambda: relay.state is RelayState.WAITING, "the relay has stopped")
@@ -167,8 +166,7 @@ async def test_a_relay_that_is_ended_while_it_gives_up_its_lease_ends(store: Sto
     parting = event_log.before_append = PartsSlowly()
     await until(parting.reached.is_set, "a heartbeat is under way")
 
-    await let_the_lease_run_out(store)
-    assert await Lease(store.beside().database, RELAY, "two").acquire() is not None
+    await give_the_lease_to_another(store)
     await decide(store)
     await until(parting.cancelled.is_set, "the relay gives up, and waits for its heartbeat's end")
     ending.cancel()
