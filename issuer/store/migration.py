@@ -1,6 +1,7 @@
 """Brings the tables up to date, one process at a time."""
 
 from pathlib import Path
+from typing import Final
 
 from alembic import command
 from alembic.config import Config
@@ -11,6 +12,8 @@ from sqlalchemy import Connection, text
 from issuer.errors import StoreUninitialised
 from issuer.store.database import Database
 
+MIGRATION_SECONDS: Final = 60.0
+"""Longest that all of it may take, waiting for another process that does the same included."""
 _LOCK = 0x70C51  # any number that nothing else on the database server uses for an advisory lock
 
 
@@ -34,7 +37,7 @@ async def migrate(database: Database) -> None:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
 
-    async with database.write() as connection:
+    async with database.write(MIGRATION_SECONDS) as connection:
         await connection.run_sync(upgrade)
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ from events import Revoke, Selector, Stream
 from issuer.errors import StoreUnavailable, StoreUninitialised
 from issuer.outbox.lease import RELAY
 from issuer.store.database import Database
-from issuer.store.migration import check_version, migrate
+from issuer.store.migration import MIGRATION_SECONDS, check_version, migrate
 from issuer.store.schema import leases, streams
 from tests.issuer_under_test import Store, on_every_store
 from tests.outbox_reader import numbers
@@ -67,14 +67,15 @@ async def test_an_error_inside_a_transaction_takes_everything_back(store: Store)
 
 
 @on_every_store
-async def test_several_processes_may_make_the_tables_at_once(store_url: str) -> None:
-    databases = [Database(store_url) for _ in range(4)]
+async def test_several_processes_may_make_the_tables_at_once(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("issuer.store.database.BUSY_SECONDS", MIGRATION_SECONDS)  # three wait for each other's disk
+    async with AsyncExitStack() as stack:
+        databases = [Database(store_url) for _ in range(4)]
+        for database in databases:
+            stack.push_async_callback(database.close)
 
-    await asyncio.gather(*(migrate(database) for database in databases))
-    await asyncio.gather(*(check_version(database) for database in databases))
-
-    for database in databases:
-        await database.close()
+        await asyncio.gather(*(migrate(database) for database in databases))
+        await asyncio.gather(*(check_version(database) for database in databases))
 
 
 @on_every_store
