@@ -192,15 +192,23 @@ class Snapshot(Record, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class AgentStatus(Record, frozen=True, kw_only=True, omit_defaults=True):
-    """What an agent says of itself on the agents stream.
+    """What an agent says of itself on the agents stream, signed with its own key: status, acknowledgement and receipt.
+
+    Its ``seq`` orders what one agent says, and nothing else; the newest holds.
 
     Attributes:
-        agent: its enrolled name.
+        agent: its enrolled identifier, the thumbprint of its key (RFC 7638).
         time: seconds since the epoch by the agent's clock.
-        applied: stream name to the highest ``seq`` up to which it has applied everything.
+        name: for people, such as host and process.
+        version: of the software.
+        applied: stream name to what it has applied: of the keys the newest key set's ``seq``, of the revocations the
+            highest ``seq`` up to which nothing is missing.
+        unusable_keys: ``kid`` of published keys that it cannot verify with.
         freshness: seconds, or absent when it has never been complete.
         max_staleness: seconds after which it refuses to verify; absent when it never does.
         understands: type URIs that it can apply.
+        every: longest time in seconds until its next status.
+        farewell: it stops, and does not count from now on.
     """
 
     type: ClassVar[str] = NAMESPACE + "agent-status"
@@ -209,10 +217,15 @@ class AgentStatus(Record, frozen=True, kw_only=True, omit_defaults=True):
 
     agent: str
     time: float
+    name: str = ""
+    version: str = ""
     applied: dict[str, int] = {}
+    unusable_keys: tuple[str, ...] = ()
     freshness: float | None = None
     max_staleness: float | None = None
     understands: tuple[str, ...] = ()
+    every: float = 0.0
+    farewell: bool = False
 
 
 class UnknownRecord(Record, frozen=True, kw_only=True):

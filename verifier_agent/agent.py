@@ -13,16 +13,19 @@ from typing import Any, Final, Self
 import msgspec
 from msgspec import UNSET
 
-from events import IssuerTrust
+from events import IssuerTrust, Stream
 from events.errors import LogMisconfigured
 from events.log import EventLog, SharedLog, open_log
 from verifier_agent.claims import Claims
 from verifier_agent.clocks import Clock, SystemClock
 from verifier_agent.errors import KeyPending, SettingInvalid
 from verifier_agent.failover import Failover
+from verifier_agent.fleet import Reporter
+from verifier_agent.fleet.reporter import Condition
+from verifier_agent.fleet.sinks import LogSink, Registry
 from verifier_agent.hot_path import Verify, hot_path
 from verifier_agent.jwks import ForeignKeys, JwksFetcher, JwksRefresher
-from verifier_agent.policy import Audience
+from verifier_agent.policy import Audience, OnStale
 from verifier_agent.report import AgentReport, ForeignReport
 from verifier_agent.saved.protocol import SnapshotSource, StateStore
 from verifier_agent.settings import AgentSettings
@@ -58,6 +61,7 @@ class Agent:
         jwks_fetcher: JwksFetcher | None = None,
         stores: Mapping[str, StateStore] | None = None,
         snapshot_source: SnapshotSource | None = None,
+        registry: Registry | None = None,
     ) -> None:
         """Read the trust file; nothing is connected yet.
 
@@ -70,6 +74,7 @@ class Agent:
             jwks_fetcher: asks foreign issuers for their keys; over HTTP by default, for which aiohttp is needed.
             stores: what to start from, in this order, and to save to, by name; by default those that the settings name.
             snapshot_source: gives new snapshots to save; by default the issuer, where ``settings.snapshot_url`` is.
+            registry: where to enrol; by default the issuer, where ``settings.enrol_url`` is.
 
         Raises:
             SettingInvalid: the trust file cannot be used, there is no log of that name, or our own issuer is among the
@@ -99,6 +104,7 @@ class Agent:
             keys.issuer.issuer: JwksRefresher(keys, jwks_fetcher or _http_fetcher(), self._clock, self._on_keys_gone)
             for keys in foreign
         }
+        self._reporter = self._enrolling(trust.issuer, open_event_log, registry)
         self._task: asyncio.Task[None] | None = None
         self._others: list[asyncio.Task[None]] = []
         self._changed = asyncio.Event()
@@ -233,6 +239,7 @@ class Agent:
             stores=self._stores.report(),
             redis=self._stores.redis_report(),
             foreign={issuer: ForeignReport.of(refresher.keys, boot) for issuer, refresher in self.foreign.items()},
+            fleet=None if self._reporter is None else self._reporter.status(),
         )
 
     def _start_tasks(self) -> None:
@@ -242,6 +249,8 @@ class Agent:
             *(asyncio.create_task(work, name="tocsin-store") for work in self._stores.running()),
             asyncio.create_task(self._staleness.run(), name="tocsin-staleness"),
         ]
+        if self._reporter is not None:
+            self._others.append(asyncio.create_task(self._reporter.run(), name="tocsin-reporter"))
         if self._stores.started_from != FROM_LOG:
             self._others.append(asyncio.create_task(self._settle(), name="tocsin-settling"))
 
@@ -258,13 +267,46 @@ class Agent:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
+        if self._reporter is not None:
+            await self._reporter.farewell()
         await self._stores.close()
+
+    def _enrolling(
+        self, issuer: str, open_event_log: Callable[[], EventLog], registry: Registry | None
+    ) -> Reporter | None:
+        """What says how this agent is, where it is to enrol."""
+        settings = self._settings
+        if registry is None:
+            if settings.enrol_url is None:
+                return None
+            registry = _http_registry(settings.enrol_url)
+        return Reporter(
+            issuer,
+            settings.agent_name,
+            self._condition,
+            registry,
+            LogSink(open_event_log),
+            self._clock,
+            every=settings.status_every,
+            max_staleness=settings.max_staleness if settings.on_stale is OnStale.DENY else None,
+            folder=settings.state_dir,
+        )
+
+    def _condition(self) -> Condition:
+        state = self.verifier.state
+        applied = {
+            str(Stream.KEYS): state.keys.seq,  # the newest set suffices
+            str(Stream.REVOCATIONS): state.sequences[Stream.REVOCATIONS].contiguous(),
+        }
+        return Condition(applied, tuple(sorted(state.keys.unusable)), self.freshness())
 
     def _on_keys_gone(self, _kids: frozenset[str]) -> None:
         self.verifier.forget_foreign(self._clock.boot())
 
     def _on_applied(self) -> None:
         self._stores.wake()
+        if self._reporter is not None:
+            self._reporter.wake()
         self._changed.set()
         self._changed = asyncio.Event()
 
@@ -284,3 +326,11 @@ def _http_fetcher() -> JwksFetcher:
     except ImportError as error:
         raise SettingInvalid("setting 'foreign_issuers' needs aiohttp: install tocsin[sidecar]") from error
     return HttpFetcher()
+
+
+def _http_registry(url: str) -> Registry:
+    try:
+        from verifier_agent.fleet.issuer_registry import IssuerRegistry
+    except ImportError as error:
+        raise SettingInvalid("setting 'enrol_url' needs aiohttp: install tocsin[sidecar]") from error
+    return IssuerRegistry(url)

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from verifier_agent.fleet.report import FleetReport
 from verifier_agent.jwks import ForeignKeys
 from verifier_agent.saved.report import StoreReport
 
@@ -93,6 +94,7 @@ class AgentReport(msgspec.Struct, frozen=True, kw_only=True):
         stores: how each store is that it saves to.
         redis: how it stands with Redis; ``None`` without.
         foreign: what is known of each foreign issuer.
+        fleet: how its enrolment stands; ``None`` when it does not enrol.
     """
 
     issuer: str
@@ -118,3 +120,4 @@ class AgentReport(msgspec.Struct, frozen=True, kw_only=True):
     stores: dict[str, StoreReport]
     redis: RedisReport | None
     foreign: dict[str, ForeignReport]
+    fleet: FleetReport | None

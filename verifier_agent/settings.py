@@ -15,6 +15,11 @@ from verifier_agent.policy import OnStale, VerificationPolicy
 _SECRET_PARTS: Final = re.compile(r"(?<=//).*(?=@)|(?<=\?).*", re.DOTALL)
 """Of a URL: who logs in, up to the last ``@`` as a password may hold one; and the options, which may hold one too."""
 
+LEAST_EVERY: Final = 0.1
+MOST_EVERY: Final = 300.0
+"""Seconds: an issuer that hears nothing for longer cannot tell an agent that is there from one that is gone."""
+_NAME: Final = re.compile(r"[ -~]{1,128}")
+
 
 class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Settings of one agent.
@@ -40,6 +45,10 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
         redis_deny_list_prefix: before its keys.
         redis_timeout: how long an answer of Redis may take; nobody who verifies waits for it.
         foreign_issuers: other issuers whose tokens are taken, with keys from their JWKS documents.
+        enrol_url: ``https://client:secret@host/agents`` of the issuer, for an agent that is to be counted: it enrols
+            with a key of its own, and says how far it has come; none by default.
+        agent_name: of the agent, for people; host and process by default.
+        status_every: longest time between two statuses of an enrolled agent.
     """
 
     HOT: ClassVar[frozenset[str]] = frozenset({"audience", "skew", "max_staleness", "on_stale", "cache_size"})
@@ -63,6 +72,9 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     redis_deny_list_prefix: str = ""
     redis_timeout: Seconds = 0.05
     foreign_issuers: tuple[ForeignIssuer, ...] = ()
+    enrol_url: str | None = None
+    agent_name: str | None = None
+    status_every: Seconds = 5
 
     def __post_init__(self) -> None:
         if self.skew > MAX_SKEW:
@@ -71,10 +83,16 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise SettingInvalid(f"setting 'cache_size' must be 0 or more, not {self.cache_size}")
         if self.fallback_log == self.log:
             raise SettingInvalid("setting 'fallback_log' must be another log than 'log'")
+        if not LEAST_EVERY <= self.status_every <= MOST_EVERY:
+            raise SettingInvalid(
+                f"setting 'status_every' must be {LEAST_EVERY:g} to {MOST_EVERY:g} s, not {self.status_every:g} s"
+            )
+        if self.agent_name is not None and not _NAME.fullmatch(self.agent_name):
+            raise SettingInvalid("setting 'agent_name' must be 1 to 128 visible characters of ASCII")
         check_issuers(self.foreign_issuers)
 
     def __repr__(self) -> str:
-        return settings_repr(self, "log", "fallback_log", "snapshot_url", "redis")
+        return settings_repr(self, "log", "fallback_log", "snapshot_url", "redis", "enrol_url")
 
     def policy(self) -> VerificationPolicy:
         """The verifier's part of them."""

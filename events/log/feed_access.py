@@ -33,9 +33,10 @@ class FeedAccess:
         renew_at: event loop's time after which the token is to be replaced; infinite without credentials.
     """
 
-    def __init__(self, settings: FeedSettings) -> None:
+    def __init__(self, settings: FeedSettings, scope: str = SCOPE) -> None:
         self.renew_at = float("inf")
         self._settings = settings
+        self._scope = scope
         self._token: str | None = None
         self._asking = asyncio.Lock()
 
@@ -60,7 +61,7 @@ class FeedAccess:
 
     async def _ask(self, session: aiohttp.ClientSession) -> str:
         settings = self._settings
-        form = {"grant_type": "client_credentials", "scope": SCOPE}
+        form = {"grant_type": "client_credentials", "scope": self._scope}
         if settings.resource is not None:
             form["resource"] = settings.resource
         credentials = [quote_plus(text or "") for text in (settings.client_id, settings.client_secret)]

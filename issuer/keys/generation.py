@@ -1,7 +1,5 @@
 """New key pairs as JWKs (RFC 7517), named by their thumbprint (RFC 7638)."""
 
-import base64
-import hashlib
 import json
 from collections.abc import Callable
 from typing import Any, Final
@@ -9,11 +7,12 @@ from typing import Any, Final
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
+from events.thumbprint import thumbprint
+
 Jwk = dict[str, str]
 
 RSA_BITS: Final = 2048
 
-_THUMBPRINT_MEMBERS: Final = {"EC": ("crv", "kty", "x", "y"), "RSA": ("e", "kty", "n"), "OKP": ("crv", "kty", "x")}
 _PUBLIC_MEMBERS: Final = {"kty", "crv", "x", "y", "n", "e", "kid", "alg", "use"}
 
 _GENERATE: Final[dict[str, Callable[[], str]]] = {
@@ -37,10 +36,3 @@ def generate(alg: str) -> Jwk:
 def public(jwk: Jwk) -> Jwk:
     """The part of a JWK that everybody may know."""
     return {name: value for name, value in jwk.items() if name in _PUBLIC_MEMBERS}
-
-
-def thumbprint(jwk: Jwk) -> str:
-    """The JWK's SHA-256 thumbprint in base64url (RFC 7638 section 3)."""
-    members = {name: jwk[name] for name in _THUMBPRINT_MEMBERS[jwk["kty"]]}
-    canonical = json.dumps(members, separators=(",", ":"), sort_keys=True).encode()
-    return base64.urlsafe_b64encode(hashlib.sha256(canonical).digest()).rstrip(b"=").decode()

@@ -7,7 +7,7 @@ import pytest
 from cryptography.exceptions import InvalidSignature
 
 from events import KeySet, KeyState, PublishedKey, base64url
-from issuer.keys.generation import thumbprint
+from events.thumbprint import thumbprint
 from tests.simulator import b64
 from verifier_agent.keyring import Keyring
 

@@ -5,7 +5,8 @@ import json
 import jwt
 import pytest
 
-from issuer.keys.generation import generate, public, thumbprint
+from events.thumbprint import thumbprint
+from issuer.keys.generation import generate, public
 from issuer.keys.key_service import SigningKey
 
 ALGORITHMS = ("ES256", "RS256", "EdDSA")
