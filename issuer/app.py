@@ -24,6 +24,8 @@ from issuer.errors import BackgroundTaskFailed
 from issuer.families import FamilyStore, Standing
 from issuer.feed.feed import Feed
 from issuer.feed.source import StoreSource
+from issuer.fleet import Fleet
+from issuer.fleet.listener import AgentsListener
 from issuer.grants import load_grants
 from issuer.housekeeping import Housekeeping
 from issuer.keys.generation import public
@@ -93,7 +95,7 @@ async def running_services(
         relay = Relay(database, outbox, event_log, signer, opener, holder, clock, also=[feed])
         lock = leader_lock(settings, database, holder, clock, followed, stack)
         leadership = Leadership(lock, database, holder, clock)
-        keys = KeyService(database, outbox, vault, settings.signing_algorithms)
+        keys = KeyService(database, outbox, vault, settings.signing_algorithms, lambda: live.now.key_policy())
         standing = Standing(settings.issuer)
         own_agent.also_tell(standing.hear)
         revocations = RevocationService(settings, database, outbox, own_agent, relay)
@@ -122,6 +124,7 @@ async def running_services(
             leadership=leadership,
             relay=relay,
             feed=feed,
+            fleet=Fleet(settings.issuer, database, clock),
             snapshots=Snapshots(own_agent, Heartbeats(database, outbox, signer, clock), signer, clock),
         )
         await outbox.initialise()
@@ -234,6 +237,11 @@ async def _background(services: Services, event_log: EventLog) -> AsyncIterator[
         services.families,
         services.standing,
         services.assertions,
+        services.fleet,
+    )
+    retention = Retention.covering(services.settings.token_lifetime_ceiling)
+    listener = AgentsListener(
+        services.fleet, lambda: open_log(services.settings.log, retention), lambda: services.relay.leads
     )
     tasks = [
         asyncio.create_task(services.own_agent.run(services.relay.look), name="own-agent"),
@@ -242,6 +250,8 @@ async def _background(services: Services, event_log: EventLog) -> AsyncIterator[
         asyncio.create_task(services.feed.run(), name="feed"),
         asyncio.create_task(housekeeping.run(), name="housekeeping"),
         asyncio.create_task(_report_faults(event_log), name="log-check"),
+        asyncio.create_task(services.fleet.run(), name="fleet"),
+        asyncio.create_task(listener.run(), name="agents-stream"),
     ]
     for task in tasks:
         task.add_done_callback(_stop_if_failed)

@@ -7,6 +7,7 @@ from typing import Final
 from issuer.client_assertions import ClientAssertions
 from issuer.errors import StoreUnavailable
 from issuer.families import FamilyStore, Standing
+from issuer.fleet import Fleet
 from issuer.keys.key_service import KeyService
 from issuer.outbox.horizon import note_ceiling, read_horizon
 from issuer.outbox.own_agent import OwnAgent
@@ -19,7 +20,7 @@ EVERY_SECONDS: Final = 30.0
 
 
 class Housekeeping:
-    """Notes the ceiling of token life in use, retires keys whose tokens are all dead, lets go of what has ended."""
+    """Notes the ceiling of token life in use, does what is due in the life of keys, lets go of what has ended."""
 
     def __init__(
         self,
@@ -31,6 +32,7 @@ class Housekeeping:
         families: FamilyStore,
         standing: Standing,
         assertions: ClientAssertions,
+        fleet: Fleet,
     ) -> None:
         self._database = database
         self._keys = keys
@@ -40,6 +42,7 @@ class Housekeeping:
         self._families = families
         self._standing = standing
         self._assertions = assertions
+        self._fleet = fleet
 
     async def run(self) -> None:
         """Do it for ever, until cancelled."""
@@ -59,12 +62,13 @@ class Housekeeping:
         await note_ceiling(self._database, self._ceiling)
         await self._families.purge()
         await self._assertions.purge()
+        await self._fleet.forget()
         known = self._own_agent.rsq  # before it is asked: a family that is begun meanwhile knows as much
         self._standing.forget(await self._families.oldest_gsq(known))
         async with self._database.read() as connection:
             horizon = await read_horizon(connection, self._database, self._ceiling)
         life = horizon.past_every_token - horizon.newest
-        event = await self._keys.retire(changed_before=horizon.now - life)
+        event = await self._keys.advance(dead_before=horizon.now - life, leads=self._relay.leads)
         if event is not None:
             self._own_agent.hear(event)
             self._relay.offer(event)

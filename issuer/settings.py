@@ -8,10 +8,15 @@ from urllib.parse import urlsplit
 import msgspec
 
 from events.records import MAX_SKEW
+from issuer.keys.life_cycle import KeyPolicy
+from issuer.keys.schedule import Schedule
 from verifier_agent import Seconds, Secret, SettingInvalid
 from verifier_agent.settings import settings_repr
 
 Algorithm = Literal["ES256", "RS256", "EdDSA"]
+
+MOST_RETIRING: Final = 100
+"""Token keys that have ceased to sign and verify still, at most: a key set is one event."""
 
 
 _PATH: Final = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)*")
@@ -44,6 +49,11 @@ class IssuerSettings(msgspec.Struct, frozen=True, kw_only=True):
         feed_readers: most connections to the feed at once.
         leader_lock: what says which replica rotates keys: the ``store``, ``redis`` or ``consul``.
         redis: URL of a Redis, for that.
+        rotate_every: for how long a token key signs; 0 for no limit.
+        rotate_after_signatures: how many tokens it signs; 0 for no limit.
+        rotate_at: moments at which keys are rotated, ``03:00`` each day or ``Sun 03:00`` each week, UTC.
+        activation_timeout: how long a rotation that is due waits for agents that have not acknowledged the standby.
+        jwks_lead_time: how long a standby is in the JWKS document before it signs, for those who poll that.
         migrate: whether to bring the store's tables up to date at start.
     """
 
@@ -56,6 +66,11 @@ class IssuerSettings(msgspec.Struct, frozen=True, kw_only=True):
             "refresh_grace",
             "user_claims",
             "audience",
+            "rotate_every",
+            "rotate_after_signatures",
+            "rotate_at",
+            "activation_timeout",
+            "jwks_lead_time",
         }
     )
     """What may change while an issuer runs."""
@@ -82,6 +97,11 @@ class IssuerSettings(msgspec.Struct, frozen=True, kw_only=True):
     feed_readers: int = 1000
     leader_lock: Literal["store", "redis", "consul"] = "store"
     redis: str | None = None
+    rotate_every: Seconds = 0
+    rotate_after_signatures: int = 0
+    rotate_at: tuple[str, ...] = ()
+    activation_timeout: Seconds = 600
+    jwks_lead_time: Seconds = 120
     migrate: bool = True
 
     def __post_init__(self) -> None:
@@ -111,6 +131,39 @@ class IssuerSettings(msgspec.Struct, frozen=True, kw_only=True):
                 f"setting '{name}' ({lifetime:g} s) must be 1 s or more "
                 f"and not above 'token_lifetime_ceiling' ({self.token_lifetime_ceiling:g} s)"
             )
+
+        self._check_rotation()
+
+    def _check_rotation(self) -> None:
+        if self.rotate_after_signatures < 0:
+            raise SettingInvalid(
+                f"setting 'rotate_after_signatures' must be 0 or more, not {self.rotate_after_signatures}"
+            )
+        if self.rotate_every and self.rotate_every < self.jwks_lead_time:
+            raise SettingInvalid(
+                f"setting 'rotate_every' ({self.rotate_every:g} s) must not be below "
+                f"'jwks_lead_time' ({self.jwks_lead_time:g} s): no standby would be known in time"
+            )
+        if self.rotate_every and self.token_lifetime_ceiling > MOST_RETIRING * self.rotate_every:
+            raise SettingInvalid(
+                f"setting 'rotate_every' ({self.rotate_every:g} s) must be 1/{MOST_RETIRING} of "
+                f"'token_lifetime_ceiling' ({self.token_lifetime_ceiling:g} s) or more: old keys verify for so long"
+            )
+        self.key_policy()
+
+    def key_policy(self) -> KeyPolicy:
+        """When keys are rotated, and what that waits for."""
+        try:
+            schedules = tuple(Schedule.parse(text) for text in self.rotate_at)
+        except ValueError as error:
+            raise SettingInvalid(f"setting 'rotate_at': {error}") from error
+        return KeyPolicy(
+            rotate_every=self.rotate_every,
+            rotate_after_signatures=self.rotate_after_signatures,
+            rotate_at=schedules,
+            activation_timeout=self.activation_timeout,
+            jwks_lead_time=self.jwks_lead_time,
+        )
 
     def __repr__(self) -> str:
         return settings_repr(self, "store", "log", "redis")

@@ -189,6 +189,7 @@ class Installation:
             "kek_file": folder / "kek",
             "port": port,
             "audience": AUDIENCE,
+            "jwks_lead_time": 0.0,
         }
         settings = IssuerSettings(**usual | changes)
         trust = await initialise(settings)

@@ -1,11 +1,13 @@
 """``/admin/v1/keys``: list, rotate, revoke."""
 
+import asyncio
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
 from aiohttp import web
 
-from events import SignedEvent, Stream, format_seq
+from events import SignedEvent, format_seq
 from issuer.endpoints.admin import ACTOR, KEYS, READ, needs, read_body, wait_seconds
 from issuer.endpoints.answers import json_answer
 from issuer.endpoints.publication import published_within
@@ -13,6 +15,8 @@ from issuer.endpoints.services import SERVICES, Services
 from issuer.errors import invalid_request
 
 STANDBY_SECONDS: Final = 2.0
+"""How long a rotation waits at least: the standby of one just before it is on its way to the verifiers."""
+POLL_SECONDS: Final = 0.05
 
 
 class RotateBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -21,7 +25,7 @@ class RotateBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     Attributes:
         reason: kept in the audit trail.
         alg: the default algorithm's when absent.
-        force: also while the standby has not been published; verifiers refuse what it signs until it is.
+        force: also while not everybody knows the standby; who does not will refuse what it signs until he does.
     """
 
     reason: str
@@ -43,13 +47,15 @@ async def list_all(request: web.Request) -> web.Response:
 
 @needs(KEYS)
 async def rotate(request: web.Request) -> web.Response:
-    """``POST …/rotate``: the standby signs from now on; tokens of the old key go on verifying."""
+    """``POST …/rotate``: the standby signs from now on; tokens of the old key go on verifying.
+
+    409 with names while agents have not acknowledged the standby; ``Prefer: wait=n`` waits for them that long.
+    """
     body = await read_body(request, RotateBody)
     services = request.app[SERVICES]
     try:
-        # The standby of a rotation just before this one is on its way to the verifiers.
-        head = services.own_agent.verifier.state.keys.seq
-        await published_within(services, Stream.KEYS, head, STANDBY_SECONDS)
+        if not body.force:
+            await _known_within(services, body.alg, max(STANDBY_SECONDS, wait_seconds(request)))
         event = await services.keys.rotate(body.alg, reason=body.reason, actor=request[ACTOR], force=body.force)
     except ValueError as error:
         raise invalid_request(str(error)) from error
@@ -66,6 +72,18 @@ async def revoke(request: web.Request) -> web.Response:
     except ValueError as error:
         raise invalid_request(str(error)) from error
     return await _decided(request, event)
+
+
+async def _known_within(services: Services, alg: str | None, seconds: float) -> None:
+    """Wait until everybody knows the standby, at most so many seconds; whether they do is decided later.
+
+    Raises:
+        NotFound: there are no keys for this algorithm.
+    """
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            while await services.keys.why_not(alg):  # noqa: ASYNC110 - another replica may hear it: the store tells
+                await asyncio.sleep(POLL_SECONDS)
 
 
 async def _decided(request: web.Request, event: SignedEvent) -> web.Response:

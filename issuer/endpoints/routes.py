@@ -6,11 +6,13 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from issuer.endpoints import (
+    admin_agents,
     admin_config,
     admin_keys,
     admin_revocations,
     admin_users,
     cross_origin,
+    agents,
     events,
     health,
     introspection,
@@ -46,6 +48,12 @@ def add_routes(app: web.Application) -> None:
             web.get("/admin/v1/keys", admin_keys.list_all),
             web.post("/admin/v1/keys/rotate", admin_keys.rotate),
             web.post("/admin/v1/keys/{kid}/revoke", admin_keys.revoke),
+            web.get("/admin/v1/revocations/{id}/receipts", admin_agents.revocation_receipts),
+            web.get("/admin/v1/keys/receipts/{id}", admin_agents.key_receipts),
+            web.get("/admin/v1/agents", admin_agents.list_all),
+            web.post("/admin/v1/agents/{id}/remove", admin_agents.remove),
+            web.post("/agents", agents.enrol),
+            web.post("/agents/status", agents.status),
             web.post("/admin/v1/users/{username}/disable", admin_users.disable),
             web.post("/admin/v1/users/{username}/enable", admin_users.enable),
             web.post("/admin/v1/users/{username}/delete", admin_users.delete),

@@ -9,6 +9,7 @@ from issuer.client_assertions import ClientAssertions
 from issuer.clients import ClientStore
 from issuer.families import FamilyStore, Standing
 from issuer.feed.feed import Feed
+from issuer.fleet import Fleet
 from issuer.grants import Grant
 from issuer.keys.key_service import KeyService
 from issuer.leadership import Leadership
@@ -46,6 +47,7 @@ class Services:
     leadership: Leadership
     relay: Relay
     feed: Feed
+    fleet: Fleet
     snapshots: Snapshots
 
     @property

@@ -4,7 +4,9 @@ Every change of a key writes the whole new key set to the outbox in the same tra
 """
 
 import asyncio
-from collections.abc import Sequence
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -14,20 +16,39 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from events import KeySet, KeyState, PublishedKey, SignedEvent, Stream, jose
 from issuer.errors import Conflict, NotFound, SealBroken, StoreUninitialised
+from issuer.fleet.registry import read_members
 from issuer.keys.generation import Jwk, generate, public
+from issuer.keys.life_cycle import (
+    KeyPolicy,
+    Postpone,
+    Retire,
+    Rotate,
+    Situation,
+    Step,
+    TokenKey,
+    gate,
+    steps,
+)
 from issuer.keys.sealing import KeyEncryptionKey
-from issuer.outbox.outbox import MAX_ACTOR, Outbox
+from issuer.outbox.outbox import MAX_ACTOR, MAX_REASON, Outbox, published_mark
 from issuer.store.database import Database
 from issuer.store.schema import keys, streams
+
+log = logging.getLogger(__name__)
 
 TOKEN_KEY: Final = "token"  # noqa: S105 - what the key is used for
 EVENT_KEY: Final = "event"
 
 
 class SigningKey:
-    """A private token key; its ``repr`` tells the ``kid`` alone."""
+    """A private token key; its ``repr`` tells the ``kid`` alone.
+
+    Attributes:
+        signed: how often it has signed in this process and has not been counted yet.
+    """
 
     def __init__(self, jwk: Jwk) -> None:
+        self.signed = 0
         self.kid = jwk["kid"]
         self.alg = jwk["alg"]
         self._key: PyJWK = jose.parse_key(jwk)
@@ -38,6 +59,7 @@ class SigningKey:
     def sign(self, claims: dict[str, Any], typ: str) -> str:
         """A compact JWS over ``claims``."""
         payload = msgspec.json.encode(claims)
+        self.signed += 1
         return jose.sign(payload, self._key, {"typ": typ, "kid": self.kid}).decode("ascii")
 
 
@@ -105,7 +127,25 @@ class KeyVault:
 class KeyService:
     """Life of the token keys."""
 
-    def __init__(self, database: Database, outbox: Outbox, vault: KeyVault, algorithms: Sequence[str]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        outbox: Outbox,
+        vault: KeyVault,
+        algorithms: Sequence[str],
+        policy: Callable[[], KeyPolicy] = KeyPolicy,
+    ) -> None:
+        """Set up.
+
+        Args:
+            database: keeps the keys.
+            outbox: what becomes of them is told there.
+            vault: has the private halves.
+            algorithms: for which there are keys; the first is the default.
+            policy: what a rotation waits for, and when one is due, at this moment.
+        """
+        self._policy = policy
+        self._uncounted: Counter[str] = Counter()
         self._database = database
         self._outbox = outbox
         self._vault = vault
@@ -134,27 +174,60 @@ class KeyService:
             alg: which algorithm's key; the default one's when absent.
             reason: for the audit trail.
             actor: for the audit trail.
-            force: also when verifiers have not been told of the standby yet, and will refuse what it signs until then.
+            force: also when not everybody knows the standby, and some will refuse what it signs until they do.
 
         Raises:
             NotFound: there are no keys for this algorithm.
-            Conflict: the newest key set has not been published yet, and it is not forced.
+            Conflict: the standby waits for somebody, who is named, and it is not forced.
             ValueError: as ``Outbox.append``.
         """
         alg = alg or self._algorithms[0]
-        if alg not in self._algorithms:
-            raise NotFound(f"there are no keys for {alg}; there are for {', '.join(self._algorithms)}")
+        self._check_algorithm(alg)
         standby = await _generated(alg)
         async with self._database.write() as connection:
             await _one_at_a_time(connection)
-            if not force and not await _all_published(connection):
-                raise Conflict("the standby key has not been published yet: verifiers would refuse what it signs")
-            rows = await _token_keys(connection)
-            for row in rows:
-                if row["alg"] == alg and row["state"] == KeyState.ACTIVE:
-                    await self._move(connection, row["kid"], KeyState.RETIRING)
-            await self._promote(connection, rows, alg, standby)
-            return await self._publish(connection, reason=reason, actor=actor)
+            why_not = await self._why_not(connection, alg)
+            if why_not and not force:
+                raise Conflict(why_not)
+            if why_not:
+                reason = f"{reason} (forced: {why_not})" if len(reason) + len(why_not) < MAX_REASON - 16 else reason
+                log.warning("key_rotation_forced", extra={"alg": alg, "past": why_not})
+            return await self._rotate(connection, alg, standby, reason=reason, actor=actor)
+
+    async def why_not(self, alg: str | None = None) -> str:
+        """What the standby of an algorithm waits for, in words; nothing when it may sign.
+
+        Raises:
+            NotFound: there are no keys for this algorithm.
+        """
+        self._check_algorithm(alg or self._algorithms[0])
+        async with self._database.read() as connection:
+            return await self._why_not(connection, alg or self._algorithms[0])
+
+    async def advance(self, *, dead_before: float, leads: bool) -> SignedEvent | None:
+        """Do what is due in the life of the keys; the event that tells of it, if there is anything to tell.
+
+        It is decided twice: before new keys are made, which takes a while, and in the transaction that does it, under
+        the lock on the counter row. Where the head of the key events has moved meanwhile, another replica has decided,
+        and nothing is done: so one rotation is due once, however many replicas find it due.
+
+        Args:
+            dead_before: tokens of keys that ceased to sign before then have expired; seconds, by the store's clock.
+            leads: whether this replica may rotate; any may retire.
+        """
+        await self._count_signatures()
+        async with self._database.read() as connection:
+            based_on, planned = await self._plan(connection, dead_before, leads=leads)
+        if not planned:
+            return None
+        fresh = {step.alg: await _generated(step.alg) for step in planned if isinstance(step, Rotate)}
+        async with self._database.write() as connection:
+            await _one_at_a_time(connection)
+            head, planned = await self._plan(connection, dead_before, leads=leads)
+            if head != based_on:
+                log.info("key_decision_overtaken", extra={"based_on": based_on, "head": head})
+                return None
+            return await self._take_steps(connection, planned, fresh)
 
     async def revoke(self, kid: str, *, reason: str, actor: str) -> SignedEvent:
         """Revoke a key, with every token that it signed, for good. If it was the one that signs, the standby does now.
@@ -183,23 +256,6 @@ class KeyService:
                 await self._vault.add(connection, standby, TOKEN_KEY, KeyState.PENDING)
             return await self._publish(connection, reason=reason, actor=actor)
 
-    async def retire(self, *, changed_before: float) -> SignedEvent | None:
-        """Retire the keys that have been retiring since before then, whose tokens are all dead; the event, if any.
-
-        Args:
-            changed_before: seconds since the epoch, by the store's clock.
-        """
-        due = (keys.c.use == TOKEN_KEY) & (keys.c.state == KeyState.RETIRING) & (keys.c.changed_at < changed_before)
-        async with self._database.read() as connection:
-            if not (await connection.execute(select(keys.c.kid).where(due))).first():
-                return None
-        async with self._database.write() as connection:
-            await _one_at_a_time(connection)
-            kids = (await connection.execute(select(keys.c.kid).where(due))).scalars().all()
-            for kid in kids:
-                await self._move(connection, kid, KeyState.RETIRED)
-            return await self._publish(connection, reason="its tokens have expired", actor="system") if kids else None
-
     async def say_again(self, connection: AsyncConnection, *, reason: str, actor: str) -> SignedEvent:
         """Say the key set as it stands, in the transaction of somebody who has changed it."""
         return await self._publish(connection, reason=reason, actor=actor)
@@ -224,9 +280,93 @@ class KeyService:
                 row = (await connection.execute(select(keys).where(keys.c.kid == kid))).mappings().one()
             # Only active keys are kept in memory.
             active = {key.kid for key in published if key.state is KeyState.ACTIVE}
-            self._signing = {kid: key for kid, key in self._signing.items() if kid in active}
+            for gone in self._signing.keys() - active:
+                self._uncounted[gone] += self._signing.pop(gone).signed
             self._signing[kid] = SigningKey(self._vault.open(row))
         return self._signing[kid]
+
+    def _check_algorithm(self, alg: str) -> None:
+        if alg not in self._algorithms:
+            raise NotFound(f"there are no keys for {alg}; there are for {', '.join(self._algorithms)}")
+
+    async def _situation(self, connection: AsyncConnection, dead_before: float) -> Situation:
+        members, now = await read_members(connection, self._database)
+        return Situation(
+            keys=[_token_key(row) for row in await _token_keys(connection)],
+            published=await published_mark(connection, Stream.KEYS),
+            members=members,
+            now=now,
+            dead_before=dead_before,
+        )
+
+    async def _why_not(self, connection: AsyncConnection, alg: str) -> str:
+        situation = await self._situation(connection, 0.0)
+        standby = situation.one(alg, KeyState.PENDING)
+        return "" if standby is None else gate(standby, situation, self._policy()).why_not
+
+    async def _plan(self, connection: AsyncConnection, dead_before: float, *, leads: bool) -> tuple[int, list[Step]]:
+        """What is due, and the head of the key events that this is based on."""
+        head: int = (
+            await connection.execute(select(streams.c.head).where(streams.c.stream == Stream.KEYS))
+        ).scalar_one()
+        found = steps(await self._situation(connection, dead_before), self._policy())
+        return head, [step for step in found if leads or isinstance(step, Retire)]
+
+    async def _take_steps(
+        self, connection: AsyncConnection, planned: Sequence[Step], fresh: dict[str, Jwk]
+    ) -> SignedEvent | None:
+        reasons = []
+        for step in planned:
+            if isinstance(step, Postpone):
+                log.warning("key_rotation_waits", extra={"kid": step.kid, "due": step.reason, "why": step.why_not})
+                await connection.execute(
+                    update(keys)
+                    .where(keys.c.kid == step.kid)
+                    .values(due_since=self._database.time(), due_reason=step.reason[:256])
+                )
+            elif isinstance(step, Retire):
+                await self._move(connection, step.kid, KeyState.RETIRED)
+                reasons.append(step.reason)
+            elif step.alg in fresh:
+                await self._succeed(connection, step.alg, fresh[step.alg])
+                reasons.append(step.reason)
+                log.info("key_rotated", extra={"alg": step.alg, "reason": step.reason})
+        if not reasons:
+            return None
+        reason = "; ".join(dict.fromkeys(reasons))[:MAX_REASON]
+        return await self._publish(connection, reason=reason, actor="system")
+
+    async def _rotate(
+        self, connection: AsyncConnection, alg: str, standby: Jwk, *, reason: str, actor: str
+    ) -> SignedEvent:
+        await self._succeed(connection, alg, standby)
+        return await self._publish(connection, reason=reason, actor=actor)
+
+    async def _succeed(self, connection: AsyncConnection, alg: str, standby: Jwk) -> None:
+        """Let the heir sign in the place of the key that does, and have another standby."""
+        rows = await _token_keys(connection)
+        for row in rows:
+            if row["alg"] == alg and row["state"] == KeyState.ACTIVE:
+                await self._move(connection, row["kid"], KeyState.RETIRING)
+        await self._promote(connection, rows, alg, standby)
+
+    async def _count_signatures(self) -> None:
+        """Add what has been signed here since the last time; what a replica has not added when it dies is lost."""
+        counted, self._uncounted = self._uncounted, Counter()
+        for kid, key in self._signing.items():
+            counted[kid] += key.signed
+            key.signed = 0
+        counted = +counted  # without zeros
+        if not counted:
+            return
+        try:
+            async with self._database.write() as connection:
+                for kid, count in sorted(counted.items()):
+                    added = keys.c.signatures + count
+                    await connection.execute(update(keys).where(keys.c.kid == kid).values(signatures=added))
+        except BaseException:
+            self._uncounted.update(counted)
+            raise
 
     async def _missing(self, connection: AsyncConnection) -> list[str]:
         have = {row["alg"] for row in await _token_keys(connection)}
@@ -255,9 +395,12 @@ class KeyService:
             )
             for row in await _token_keys(connection)
         )
-        return await self._outbox.append(
+        event = await self._outbox.append(
             connection, Stream.KEYS, KeySet(keys=published, reason=reason, actor=actor[:MAX_ACTOR])
         )
+        new = (keys.c.use == TOKEN_KEY) & keys.c.published_seq.is_(None)
+        await connection.execute(update(keys).where(new).values(published_seq=event.seq))
+        return event
 
 
 async def _token_keys(connection: AsyncConnection) -> Sequence[RowMapping]:
@@ -271,10 +414,17 @@ async def _one_at_a_time(connection: AsyncConnection) -> None:
     await connection.execute(select(streams.c.head).where(streams.c.stream == Stream.KEYS).with_for_update())
 
 
-async def _all_published(connection: AsyncConnection) -> bool:
-    """Whether the log has acknowledged the newest key set."""
-    query = select(streams.c.published >= streams.c.head).where(streams.c.stream == Stream.KEYS)
-    return bool((await connection.execute(query)).scalar_one())
+def _token_key(row: RowMapping) -> TokenKey:
+    return TokenKey(
+        kid=row["kid"],
+        alg=row["alg"],
+        state=KeyState(row["state"]),
+        changed_at=row["changed_at"],
+        published_seq=row["published_seq"] or 0,
+        signatures=row["signatures"],
+        due_since=row["due_since"],
+        due_reason=row["due_reason"],
+    )
 
 
 async def _generated(alg: str) -> Jwk:

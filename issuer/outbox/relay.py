@@ -119,6 +119,11 @@ class Relay:
         """Whether it has found the log level with what was published before, and goes on."""
         return self.state is RelayState.PUBLISHING
 
+    @property
+    def leads(self) -> bool:
+        """Whether this process holds the lease, whether or not the log answers."""
+        return self.state in (RelayState.PUBLISHING, RelayState.LOG_UNAVAILABLE)
+
     def offer(self, event: SignedEvent) -> None:
         """Say what has just been committed by this process."""
         for hearer in self._also:

@@ -86,6 +86,12 @@ keys = Table(
     Column("kek_id", String(64), nullable=False),
     Column("created_at", Float, nullable=False),
     Column("changed_at", Float, nullable=False),
+    # Of a token key: the key set that it was first published in, how often it has signed as far as replicas have said,
+    # and since when and why another is to take its place.
+    Column("published_seq", BigInteger),
+    Column("signatures", BigInteger, nullable=False, server_default="0"),
+    Column("due_since", Float),
+    Column("due_reason", String(256), nullable=False, server_default=""),
     Index("ix_keys_use", "use"),
 )
 
@@ -165,4 +171,23 @@ refresh_tokens = Table(
     # What was given for it; for a moment it may be asked for again.
     Column("successor", LargeBinary),
     Index("ix_refresh_tokens_family", "family"),
+)
+
+agents = Table(
+    "agents",
+    metadata,
+    # Thumbprint of its key (RFC 7638).
+    Column("id", String(64), primary_key=True),
+    Column("client_id", String(128), nullable=False),
+    Column("jwk", JSON, nullable=False),
+    Column("enrolled_at", Float, nullable=False),
+    # Of its newest status: its place among what this agent says, what it says, and when it was heard.
+    Column("seq", BigInteger, nullable=False),
+    Column("status", JSON, nullable=False),
+    Column("heard_at", Float, nullable=False),
+    # By an operator, with why and who.
+    Column("removed_at", Float),
+    Column("removed_by", String(256), nullable=False, server_default=""),
+    Column("removed_for", String(1024), nullable=False, server_default=""),
+    Index("ix_agents_heard_at", "heard_at"),
 )
