@@ -52,14 +52,14 @@ class AdminClient:
         if self._session is not None:
             await self._session.close()
 
-    async def get(self, path: str) -> Any:
-        """The JSON answer of a ``GET``.
+    async def get(self, path: str, *, wait: float = 0) -> Any:
+        """The JSON answer of a ``GET``; the issuer is asked to wait up to ``wait`` seconds for what it is about.
 
         Raises:
             IssuerBusy: the issuer cannot be reached, or not now.
             CommandFailed: it refuses; the message has its words.
         """
-        return (await self._call("GET", path))[1]
+        return (await self._call("GET", path, headers=_preferring(wait)))[1]
 
     async def post(self, path: str, body: object, *, wait: float = 0) -> Any:
         """The JSON answer of a ``POST``; the issuer is asked to wait up to ``wait`` seconds for the event log.
@@ -67,7 +67,7 @@ class AdminClient:
         Raises:
             CommandFailed: as ``get``.
         """
-        return (await self._call("POST", path, body, {"Prefer": f"wait={int(wait)}"} if wait >= 1 else {}))[1]
+        return (await self._call("POST", path, body, _preferring(wait)))[1]
 
     async def post_once(self, path: str, body: object, key: str) -> tuple[Any, bool]:
         """The answer of a ``POST`` that the issuer does once, however often it comes with this key; whether it is new.
@@ -131,6 +131,11 @@ class AdminClient:
                 exit_code=WRONG_USE if response.status in (400, 404) else FAILED,
             )
         return response.status, answer
+
+
+def _preferring(wait: float) -> dict[str, str]:
+    """RFC 7240 section 4.3."""
+    return {"Prefer": f"wait={int(wait)}"} if wait >= 1 else {}
 
 
 class _TokenRefused(CommandFailed):

@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "config": "Show, check and change the configuration of running programs.",
     "client": "Register clients and give them secrets.",
     "demo": "Show it all: issue, verify, revoke, refused.",
+    "fleet": "List the enrolled agents and who lags; remove one that is gone.",
     "init": "Set up a folder for development: keys, clients, configuration.",
     "issuer": "Run the issuer.",
     "keys": "List, rotate and revoke token keys.",
@@ -37,6 +38,7 @@ COMMANDS: Final = {
     "recover": "Bring store and log together again, after one of them went back.",
     "revocations": "List what has been revoked.",
     "revoke": "Revoke a token, a client, a subject, a key, or everything.",
+    "watch": "Show events as they happen, and agents that fall behind.",
     "user": "Add users, let them do nothing any more, or again.",
     "topics": "Create and check the Kafka topics.",
 }

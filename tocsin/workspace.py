@@ -5,6 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 import msgspec
 
@@ -26,6 +27,8 @@ SIDECAR_PORT: Final = 8081
 OPERATOR: Final = "operator"
 DEMO_CLIENT: Final = "demo"
 DEMO_AUDIENCE: Final = "demo-api"
+AGENTS_CLIENT: Final = "agents"
+AGENTS_SCOPES: Final = ("tocsin.agent", "tocsin.events")
 DEMO_SCOPES: Final = ("demo:read", "demo:write")
 
 
@@ -54,6 +57,11 @@ class Workspace:
     def operator(self) -> Path:
         """The operator client's credentials."""
         return self.folder / "operator.json"
+
+    @property
+    def agents(self) -> Path:
+        """The credentials that agents enrol with."""
+        return self.folder / "agents.json"
 
     @property
     def demo_client(self) -> Path:
@@ -107,6 +115,7 @@ class Workspace:
                 host=host or "127.0.0.1",
                 port=port,
                 audience=DEMO_AUDIENCE,
+                jwks_lead_time=0 if demo else 120,  # nobody polls a demonstration, and it rotates at once
             )
         if settings.kek_file is not None and not settings.kek_file.exists():
             KeyEncryptionKey.create(settings.kek_file)
@@ -114,11 +123,13 @@ class Workspace:
         trust = await initialise(settings)
         before = self.trust.read_bytes() if self.trust.exists() else None
         trust.save(self.trust)
-        made += await self._clients(settings, demo=demo)
+        enrolling = demo and not configured and settings.port != 0  # its agents must know where the issuer will be
+        made += await self._clients(settings, demo=demo, enrolling=enrolling)
         if not configured:
             # Private: the store's URL may hold a password.
             port = SIDECAR_PORT if sidecar_port is None else sidecar_port
-            _write_private(self.config, _toml(settings, folder, port).encode())
+            enrol_url = _enrol_url(settings.issuer, read_credentials(self.agents)) if enrolling else None
+            _write_private(self.config, _toml(settings, folder, port, enrol_url).encode())
             made.append(self.config)
         return made if self.trust.read_bytes() == before else [*made, self.trust]
 
@@ -135,13 +146,17 @@ class Workspace:
                 )
         return settings
 
-    async def _clients(self, settings: IssuerSettings, *, demo: bool) -> list[Path]:
+    async def _clients(self, settings: IssuerSettings, *, demo: bool, enrolling: bool) -> list[Path]:
         wanted = [
             (self.operator, Client(client_id=OPERATOR, name="Operator", scopes=SCOPES, audiences=(settings.issuer,))),
             (self.demo_client, Client(client_id=DEMO_CLIENT, name="Demo", scopes=DEMO_SCOPES)),
         ]
         if not demo:
             del wanted[1]
+        if enrolling:
+            audiences = (settings.issuer,)
+            agents = Client(client_id=AGENTS_CLIENT, name="Agents", scopes=AGENTS_SCOPES, audiences=audiences)
+            wanted.append((self.agents, agents))
         database = Database(settings.store)
         store, made = ClientStore(database), []
         try:
@@ -190,8 +205,13 @@ def _write_private(path: Path, content: bytes) -> None:
         file.write(content + b"\n")
 
 
-def _toml(settings: IssuerSettings, folder: Path, sidecar_port: int) -> str:
-    values = {
+def _enrol_url(issuer: str, who: Credentials) -> str:
+    scheme, _, place = issuer.partition("://")
+    return f"{scheme}://{quote(who.client_id, safe='')}:{quote(who.client_secret, safe='')}@{place}/agents"
+
+
+def _toml(settings: IssuerSettings, folder: Path, sidecar_port: int, enrol_url: str | None) -> str:
+    values: dict[str, str | int | float] = {
         "issuer": settings.issuer,
         "host": settings.host,
         "port": settings.port,
@@ -202,7 +222,10 @@ def _toml(settings: IssuerSettings, folder: Path, sidecar_port: int) -> str:
         "audience": settings.audience,
         "sidecar_port": sidecar_port,
         "operator_file": str(folder / "operator.json"),
+        "jwks_lead_time": settings.jwks_lead_time,
     }
+    if enrol_url is not None:
+        values["enrol_url"] = enrol_url
     lines = [f"{name} = {msgspec.json.encode(value).decode()}" for name, value in values.items()]
     return "\n".join(
         ["# Written by `tocsin init`, for development. Each name is also TOCSIN_… in the environment.", *lines]

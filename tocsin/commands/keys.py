@@ -7,6 +7,7 @@ import click
 
 from tocsin.admin_client import AdminClient
 from tocsin.command import Context, json_option, tell_decided, wait_option
+from tocsin.receipts import tell_receipts, wait_fleet_option, with_receipt
 from tocsin.settings import OperatorSettings, operator_credentials
 
 
@@ -26,39 +27,47 @@ def list_keys(context: Context) -> None:
 @command.command("rotate", short_help="Let the standby key sign from now on.")
 @click.option("--reason", required=True, help="Why; kept in the audit trail.")
 @click.option("--alg", type=click.Choice(["ES256", "RS256", "EdDSA"]), help="The issuer's default when absent.")
-@click.option("--force", is_flag=True, help="Even to a standby that agents cannot know yet: they refuse its tokens.")
+@click.option("--force", is_flag=True, help="Even to a standby that not all know: who does not will refuse its tokens.")
+@wait_fleet_option
 @wait_option
 @json_option
 @click.pass_obj
-def rotate(context: Context, reason: str, alg: str | None, force: bool, wait: int) -> int:
+def rotate(context: Context, reason: str, alg: str | None, force: bool, wait: int, wait_fleet: int | None) -> int:
     """Let the standby key sign from now on; what the old key signed still verifies.
 
-    Refused while the standby is not published. Exit code 3: the event log has not acknowledged the rotation yet.
+    It waits for --wait seconds until the standby is published and every agent that counts has acknowledged it, and is
+    refused with the names of those that have not. Exit code 3: the event log has not acknowledged the rotation yet; or,
+    with --wait-fleet, not every agent has applied it.
     """
     body: dict[str, Any] = {"reason": reason}
     if alg:
         body["alg"] = alg
     if force:
         body["force"] = True
-    answer = asyncio.run(_call(context, "/admin/v1/keys/rotate", body, wait))
-    _show(context, answer)
-    return tell_decided(context.output, f"rotated as {answer['id']}", answer)
+    answer = asyncio.run(_call(context, "/admin/v1/keys/rotate", body, wait, wait_fleet))
+    return _tell(context, f"rotated as {answer['id']}", answer)
 
 
 @command.command("revoke")
 @click.argument("kid")
 @click.option("--reason", required=True, help="Why; kept in the audit trail.")
+@wait_fleet_option
 @wait_option
 @json_option
 @click.pass_obj
-def revoke(context: Context, kid: str, reason: str, wait: int) -> int:
+def revoke(context: Context, kid: str, reason: str, wait: int, wait_fleet: int | None) -> int:
     """Revoke the key KID with every token it signed, for good. The standby signs from now on.
 
-    Exit code 3: it is decided and durable, but the event log has not acknowledged it yet.
+    Exit code 3: it is decided and durable, but the event log has not acknowledged it yet; or, with --wait-fleet, not
+    every agent has applied it, and who has not is named.
     """
-    answer = asyncio.run(_call(context, f"/admin/v1/keys/{kid}/revoke", {"reason": reason}, wait))
+    answer = asyncio.run(_call(context, f"/admin/v1/keys/{kid}/revoke", {"reason": reason}, wait, wait_fleet))
+    return _tell(context, f"revoked key {kid} as {answer['id']}", answer)
+
+
+def _tell(context: Context, text: str, answer: dict[str, Any]) -> int:
     _show(context, answer)
-    return tell_decided(context.output, f"revoked key {kid} as {answer['id']}", answer)
+    return max(tell_decided(context.output, text, answer), tell_receipts(context.output, answer))
 
 
 def _show(context: Context, answer: dict[str, Any]) -> None:
@@ -66,7 +75,12 @@ def _show(context: Context, answer: dict[str, Any]) -> None:
     context.output.table(["KID", "ALG", "STATE"], [(key["kid"], key["alg"], key["state"]) for key in answer["keys"]])
 
 
-async def _call(context: Context, path: str, body: dict[str, Any] | None, wait: int = 0) -> Any:
+async def _call(
+    context: Context, path: str, body: dict[str, Any] | None, wait: int = 0, wait_fleet: int | None = None
+) -> Any:
     settings: OperatorSettings = context.read(OperatorSettings)
     async with AdminClient(settings.issuer, operator_credentials(settings)) as admin:
-        return await (admin.get(path) if body is None else admin.post(path, body, wait=wait))
+        if body is None:
+            return await admin.get(path)
+        answer = await admin.post(path, body, wait=wait)
+        return await with_receipt(admin, answer, f"/admin/v1/keys/receipts/{answer['id']}", wait_fleet)

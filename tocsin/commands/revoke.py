@@ -12,6 +12,7 @@ from tocsin.admin_client import AdminClient
 from tocsin.command import Context, json_option, tell_decided, wait_option
 from tocsin.mass.formats import FORMATS, KINDS
 from tocsin.mass.run import Options, revoke_file
+from tocsin.receipts import tell_receipts, wait_fleet_option, with_receipt
 from tocsin.settings import OperatorSettings, operator_credentials
 
 _TEXT_CLAIMS: Final = frozenset({"sub", "client_id", "sid", "jti", "aud", "scope", "tenant", "azp"})
@@ -58,6 +59,7 @@ _OF_FILE: Final = {
 @click.option(
     "--patience", type=click.FloatRange(0, 86_400), help="Seconds to try while the issuer is away; 60 otherwise."
 )
+@wait_fleet_option
 @wait_option
 @json_option
 @click.pass_obj
@@ -65,23 +67,27 @@ def command(context: Context, /, **options: Any) -> int:
     """Revoke a token, a client, a subject, a key, a file of tokens, or everything: by exactly one of the options.
 
     --sub, --client and --claim go together: a token is hit when all of them match.
-    Exit code 3: it is decided and durable, but the event log has not acknowledged it yet.
+    Exit code 3: it is decided and durable, but the event log has not acknowledged it yet; or, with --wait-fleet, not
+    every agent has applied it, and who has not is named.
 
     A file is read whole before anything is sent: with a bad line nothing is revoked, and the exit code is 2. Tokens are
     digested here and do not leave this machine. A run that was interrupted goes on when it is started again. Exit code
     3 also says: bad lines were left out, or only some of the batches are revoked.
     """
     if options["file"] is not None:
+        if options["wait_fleet"] is not None:
+            raise click.UsageError("--wait-fleet and --file do not go together: see tocsin fleet")
         return revoke_file(context, _of_file(options))
     path, body = _request(options)
     if options["everything"] and not options["yes"]:
         if context.output.as_json:
             raise click.UsageError("--everything with --json needs --yes: a program cannot be asked")
         click.confirm("Revoke every token of the issuer, your own among them?", abort=True, err=True)
-    answer = asyncio.run(_send(context, path, body, options["wait"]))
+    answer = asyncio.run(_send(context, path, body, options["wait"], options["wait_fleet"]))
     context.output.answer(answer)
     what = f"revoked key {options['key']}" if options["key"] else "revoked"
-    return tell_decided(context.output, f"{what} as {answer['id']}", answer)
+    code = tell_decided(context.output, f"{what} as {answer['id']}", answer)
+    return max(code, tell_receipts(context.output, answer))
 
 
 def _request(options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -153,7 +159,10 @@ def _claim(text: str) -> tuple[str, str | int | bool]:
         return name, value
 
 
-async def _send(context: Context, path: str, body: dict[str, Any], wait: int) -> Any:
+async def _send(context: Context, path: str, body: dict[str, Any], wait: int, wait_fleet: int | None) -> Any:
     settings: OperatorSettings = context.read(OperatorSettings)
     async with AdminClient(settings.issuer, operator_credentials(settings)) as admin:
-        return await admin.post(path, body, wait=wait)
+        answer = await admin.post(path, body, wait=wait)
+        about_keys = path.startswith("/admin/v1/keys/")
+        receipts = f"/admin/v1/{'keys/receipts/' if about_keys else 'revocations/'}{answer['id']}"
+        return await with_receipt(admin, answer, receipts if about_keys else f"{receipts}/receipts", wait_fleet)
