@@ -85,8 +85,8 @@ class Fleet:
         except StatusInvalid as error:
             self.refused[error.code] += 1
             raise invalid_request(f"the status does not show that the key is the agent's own: {error.code}") from error
-        after = await self._registry.enrol(client_id, public, heard)
-        if after == heard.seq:
+        after, done = await self._registry.enrol(client_id, public, heard)
+        if done:
             self._known[public["kid"]] = KnownAgent(public, after, removed=False)
             log.info("agent_enrolled", extra={"agent": public["kid"], "client_id": client_id})
         return public["kid"], after

@@ -44,8 +44,8 @@ class AgentRegistry:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def enrol(self, client_id: str, jwk: dict[str, str], heard: HeardStatus) -> int:
-        """Add an agent with its first status, or renew it; the ``seq`` after which it is to go on.
+    async def enrol(self, client_id: str, jwk: dict[str, str], heard: HeardStatus) -> tuple[int, bool]:
+        """Add an agent with its first status, or renew it; the newest ``seq`` heard of it, and whether that was done.
 
         A status that is not newer than what was heard renews nothing: somebody else may have recorded it.
 
@@ -63,12 +63,12 @@ class AgentRegistry:
                     raise Conflict(f"there are {MAX_AGENTS} agents already; remove those that are gone")
                 values = {"id": jwk["kid"], "jwk": jwk, "enrolled_at": now, "client_id": client_id, **told}
                 await connection.execute(insert(agents).values(values))
-                return heard.seq
+                return heard.seq, True
             if heard.seq <= before:
-                return before
+                return before, False
             renewed = {"client_id": client_id, "removed_at": None, "removed_by": "", "removed_for": "", **told}
             await connection.execute(update(agents).where(agents.c.id == jwk["kid"]).values(renewed))
-            return heard.seq
+            return heard.seq, True
 
     async def known(self) -> dict[str, KnownAgent]:
         """Every agent, by identifier."""
