@@ -1,17 +1,22 @@
 """``/admin/v1/agents``: list and remove agents; and who has applied what was decided."""
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from aiohttp import web
 
 from events import Stream, format_seq
+from events.records import KNOWN
 from issuer.endpoints.admin import ACTOR, KEYS, READ, needs, read_body, wait_seconds
 from issuer.endpoints.answers import json_answer
 from issuer.endpoints.services import SERVICES
 from issuer.errors import invalid_request
-from issuer.fleet.member import Member, lag, receipt
+from issuer.fleet.member import Member, lag, receipt, who_cannot
 from issuer.revocations import parse_id
+
+
+CRITICAL: Final = tuple(name for name, record in KNOWN.items() if record.critical)
+"""What this version may send and agents must understand."""
 
 
 class RemoveBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -37,6 +42,7 @@ async def list_all(request: web.Request) -> web.Response:
             "time": now,
             "decided": {str(stream): format_seq(seq) for stream, seq in decided.items()},
             "counted": sum(member.counts(member.heard_at, now) for member in members),
+            "not_understood": {name: agents for name in CRITICAL if (agents := who_cannot(members, name, now))},
             "agents": [_described(member, decided, now, lags=member.id in lagging) for member in members],
         }
     )

@@ -15,6 +15,8 @@ from events.streams import SEQUENCED
 from issuer.endpoints.services import SERVICES
 from issuer.errors import StoreUnavailable
 from issuer.feed.feed import Feed
+from issuer.fleet import Fleet
+from issuer.fleet.member import Standing
 from issuer.outbox.relay import RelayState
 
 ANSWERS: Final = web.AppKey("answers", Counter[tuple[str, int]])
@@ -39,18 +41,20 @@ async def metrics(request: web.Request) -> web.Response:
 class _IssuerMetrics(Collector):
     """A snapshot: what has to be awaited has been read before."""
 
-    def __init__(self, app: web.Application, published: dict[str, int]) -> None:
+    def __init__(self, app: web.Application, published: dict[str, int], agents: Counter[Standing]) -> None:
         self._app = app
         self._published = published
+        self._agents = agents
 
     @classmethod
     async def read(cls, app: web.Application) -> "_IssuerMetrics":
         relay = app[SERVICES].relay
         try:
             published = {str(stream): await relay.published(stream) for stream in SEQUENCED}
+            members, now = await app[SERVICES].fleet.members()
         except StoreUnavailable:
-            published = {}  # when the store is away, the other metrics are wanted most
-        return cls(app, published)
+            return cls(app, {}, Counter())  # when the store is away, the other metrics are wanted most
+        return cls(app, published, Counter(member.standing(now) for member in members))
 
     def collect(self) -> Iterator[Metric]:
         """See ``Collector.collect``."""
@@ -77,6 +81,7 @@ class _IssuerMetrics(Collector):
         revocations.add_metric(["digest"], state.revocations.digests)
         yield revocations
         yield from _feed(services.feed)
+        yield from _fleet(services.fleet, self._agents)
 
 
 def _feed(feed: Feed) -> Iterator[Metric]:
@@ -89,3 +94,15 @@ def _feed(feed: Feed) -> Iterator[Metric]:
     for reason, count in feed.cut_off.items():
         cut_off.add_metric([reason], count)
     yield cut_off
+
+
+def _fleet(fleet: Fleet, agents: Counter[Standing]) -> Iterator[Metric]:
+    standing = GaugeMetricFamily("tocsin_agents", "Enrolled agents, by how they stand", labels=["standing"])
+    for name in Standing:
+        standing.add_metric([name], agents[name])
+    yield standing
+    yield CounterMetricFamily("tocsin_agent_statuses", "Statuses of agents taken here", value=fleet.heard)
+    refused = CounterMetricFamily("tocsin_agent_statuses_refused", "Statuses refused here", labels=["code"])
+    for code, count in fleet.refused.items():
+        refused.add_metric([code], count)
+    yield refused

@@ -167,7 +167,10 @@ def lag(decided: int, applied: int) -> int | None:
 
 
 def who_cannot(members: Sequence[Member], record_type: str, now: float) -> list[str]:
-    """Names of the agents that count and do not understand a type: it must not be sent as critical before they do."""
+    """Names of the agents that count and do not understand a type.
+
+    A type that must be understood is sent when nobody is left here: an agent that meets an unknown one stays stale.
+    """
     return [
         member.name
         for member in members

@@ -8,6 +8,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from verifier_agent.agent import Agent
+from verifier_agent.fleet import FleetReport
 from verifier_agent.report import ForeignReport, RedisReport
 from verifier_agent.saved.report import StoreReport
 
@@ -68,6 +69,8 @@ class AgentMetrics(Collector):
         yield GaugeMetricFamily("tocsin_stale", "1 when what is known is older than max_staleness", status.stale)
         if status.redis is not None:
             yield from _redis(status.redis)
+        if status.fleet is not None:
+            yield from _fleet(status.fleet)
 
 
 def _stores(stores: Mapping[str, StoreReport]) -> Iterator[Metric]:
@@ -85,6 +88,13 @@ def _stores(stores: Mapping[str, StoreReport]) -> Iterator[Metric]:
         for code, count in report.failures.items():
             failures.add_metric([store, code], count)
     yield from (age, read_only, unsaved, dropped, failures)
+
+
+def _fleet(report: FleetReport) -> Iterator[Metric]:
+    """Of what the agent says of itself."""
+    yield GaugeMetricFamily("tocsin_enrolled", "1 when the issuer counts this agent", report.enrolled)
+    yield CounterMetricFamily("tocsin_statuses_said", "Statuses that went out", report.said)
+    yield CounterMetricFamily("tocsin_statuses_failed", "Attempts to enrol or to say one that failed", report.failures)
 
 
 def _redis(report: RedisReport) -> Iterator[Metric]:

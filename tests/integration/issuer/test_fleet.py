@@ -177,3 +177,27 @@ async def test_without_the_scope_nobody_enrols_or_says_anything(
     answer = await issuer.send("POST", path, headers={"Authorization": f"Bearer {token}"}, json={})
 
     assert answer.status == 403
+
+
+async def test_an_agent_of_an_older_version_is_named_with_what_it_does_not_understand(
+    installation: Installation, issuer: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("verifier_agent.fleet.reporter.KNOWN", {"urn:tocsin:event:key-set": None})
+    client = await agents_client(installation)
+    async with enrolled(settings(installation, client, "old-1")):
+        answer = (await issuer.admin("GET", "/agents")).json()
+
+    assert answer["not_understood"]["urn:tocsin:event:revoke"] == ["old-1"]
+    assert "urn:tocsin:event:key-set" not in answer["not_understood"]
+
+
+async def test_how_agents_stand_is_in_the_metrics_without_their_names(
+    installation: Installation, issuer: Replica
+) -> None:
+    client = await agents_client(installation)
+    async with enrolled(settings(installation, client, "web-1")):
+        await awaits(issuer, "web-1", "counted")
+        found = (await issuer.send("GET", "/metrics")).body.decode()
+
+    assert 'tocsin_agents{standing="counted"} 1.0' in found
+    assert "web-1" not in found

@@ -137,7 +137,7 @@ def test_a_rotation_that_must_wait_is_noted_once_and_goes_ahead_after_the_time_o
 
     [noted] = steps(situation(behind), policy)
     assert isinstance(noted, Postpone)
-    due = {"due_since": NOON, "due_reason": noted.reason}
+    due: dict[str, Any] = {"due_since": NOON, "due_reason": noted.reason}
     assert steps(situation(behind, now=NOON + 599, **due), policy) == []
     [late] = steps(situation(behind, now=NOON + 600, **due), policy)
 
