@@ -14,7 +14,6 @@ from issuer.errors import invalid_request
 from issuer.fleet.member import Member, lag, receipt, who_cannot
 from issuer.revocations import parse_id
 
-
 CRITICAL: Final = tuple(name for name, record in KNOWN.items() if record.critical)
 """What this version may send and agents must understand."""
 
