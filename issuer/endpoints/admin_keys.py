@@ -41,8 +41,9 @@ class RevokeKeyBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 @needs(READ)
 async def list_all(request: web.Request) -> web.Response:
-    """``GET``: every token key with its state."""
-    return json_answer({"keys": _keys(request.app[SERVICES])})
+    """``GET``: every token key with its state; ``id`` is that of the key set."""
+    services = request.app[SERVICES]
+    return json_answer({"id": format_seq(services.own_agent.verifier.state.keys.seq), "keys": _keys(services)})
 
 
 @needs(KEYS)

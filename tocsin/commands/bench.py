@@ -14,6 +14,7 @@ from tocsin.delivery.goals import delivery_goals
 from tocsin.delivery.site import kind
 from tocsin.mass.bench import mass
 from tocsin.processes import run_with_children
+from tocsin.rotation.bench import rotation
 from tocsin.verification import load_table, measure_load, measure_verification, verification_table
 
 
@@ -23,6 +24,7 @@ def command() -> None:
 
 
 command.add_command(mass)
+command.add_command(rotation)
 
 
 @command.command("delivery", short_help="How soon a revocation is enforced everywhere.")

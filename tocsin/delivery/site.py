@@ -43,13 +43,14 @@ class Site:
         operator: who may revoke.
         client: who gets tokens.
         folder: where everything of it lies.
+        config: its configuration.
     """
 
     url: str
     operator: Credentials
     client: Credentials
     folder: Path
-    _config: Path
+    config: Path
     _follow: Mapping[str, str]
 
     @asynccontextmanager
@@ -65,7 +66,7 @@ class Site:
             for index in range(wanted.processes):
                 share = wanted.agents // wanted.processes + (index < wanted.agents % wanted.processes)
                 reading = "sharing" if wanted.sharing else "alone"
-                command = ["tocsin.delivery.worker", str(self._config), str(share), reading, settings]
+                command = ["tocsin.delivery.worker", str(self.config), str(share), reading, settings]
                 program = Program(f"worker-{index}", command, self.folder)
                 started.append(await stack.enter_async_context(program))
             yield started
@@ -98,7 +99,7 @@ async def site(folder: Path, log: str | None = None, store: str | None = None) -
             operator=read_credentials(workspace.operator),
             client=read_credentials(workspace.demo_client),
             folder=folder,
-            _config=workspace.config,
+            config=workspace.config,
             _follow={"TOCSIN_LOG": f"{url}/events"} if log == FEED else {},
         )
 
