@@ -99,9 +99,12 @@ async def test_a_farewell_that_was_recorded_cannot_be_said_again(issuer: Replica
     robot = await Robot(issuer).enrol(fleet)
     farewell = robot.says(farewell=True)
     await fleet.take(farewell)
-    await fleet.take(robot.says())  # it is back
+    back = robot.says()
+    await fleet.take(back)
 
     assert await refusal(fleet, farewell) == StatusCode.REPLAYED
+    fleet.refused.clear()
+    assert await refusal(fleet, back) == StatusCode.REPLAYED
     assert not (await kept(fleet, robot)).status.farewell
 
 
@@ -170,7 +173,11 @@ async def test_noise_on_the_agents_stream_is_refused(fleet: Fleet, raw: bytes) -
 async def test_a_status_that_is_too_large_is_not_looked_at(issuer: Replica, fleet: Fleet) -> None:
     robot = await Robot(issuer).enrol(fleet)
 
-    assert await refusal(fleet, robot.says(name="x" * MAX_STATUS_BYTES)) == StatusCode.OVERSIZED
+    large = robot.says(understands=tuple("x" * 100 for _ in range(MAX_STATUS_BYTES // 100)))
+
+    assert await refusal(fleet, large) == StatusCode.OVERSIZED
+    with pytest.raises(OAuthError, match="oversized"):
+        await fleet.enrol("agents", robot.identity.public_jwk, large)
 
 
 async def test_unknown_names_in_mass_cost_one_look_into_the_store(
