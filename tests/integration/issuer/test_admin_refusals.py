@@ -109,6 +109,10 @@ CALLS = [
     ("GET", "/keys", "tocsin:read"),
     ("POST", "/keys/rotate", "tocsin:keys"),
     ("POST", "/keys/some-kid/revoke", "tocsin:keys"),
+    ("GET", "/keys/receipts/1.2", "tocsin:read"),
+    ("GET", "/revocations/1.2/receipts", "tocsin:read"),
+    ("GET", "/agents", "tocsin:read"),
+    ("POST", "/agents/some-id/remove", "tocsin:keys"),
 ]
 
 
