@@ -95,7 +95,7 @@ async def running_services(
         relay = Relay(database, outbox, event_log, signer, opener, holder, clock, also=[feed])
         lock = leader_lock(settings, database, holder, clock, followed, stack)
         leadership = Leadership(lock, database, holder, clock)
-        keys = KeyService(database, outbox, vault, settings.signing_algorithms, lambda: live.now.key_policy())
+        keys = KeyService(database, outbox, vault, settings.signing_algorithms, lambda: live.now.key_policy())  # noqa: PLW0108 - as it is when asked
         standing = Standing(settings.issuer)
         own_agent.also_tell(standing.hear)
         revocations = RevocationService(settings, database, outbox, own_agent, relay)
@@ -238,6 +238,7 @@ async def _background(services: Services, event_log: EventLog) -> AsyncIterator[
         services.standing,
         services.assertions,
         services.fleet,
+        services.leadership,
     )
     retention = Retention.covering(services.settings.token_lifetime_ceiling)
     listener = AgentsListener(

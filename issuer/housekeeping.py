@@ -9,6 +9,7 @@ from issuer.errors import StoreUnavailable
 from issuer.families import FamilyStore, Standing
 from issuer.fleet import Fleet
 from issuer.keys.key_service import KeyService
+from issuer.leadership import Leadership, LeadershipLost
 from issuer.outbox.horizon import note_ceiling, read_horizon
 from issuer.outbox.own_agent import OwnAgent
 from issuer.outbox.relay import Relay
@@ -33,6 +34,7 @@ class Housekeeping:
         standing: Standing,
         assertions: ClientAssertions,
         fleet: Fleet,
+        leadership: Leadership,
     ) -> None:
         self._database = database
         self._keys = keys
@@ -43,12 +45,15 @@ class Housekeeping:
         self._standing = standing
         self._assertions = assertions
         self._fleet = fleet
+        self._leadership = leadership
 
     async def run(self) -> None:
         """Do it for ever, until cancelled."""
         while True:
             try:
                 await self.once()
+            except LeadershipLost as error:
+                log.info("key_rotation_left_to_another", extra={"error": str(error)})
             except StoreUnavailable as error:
                 log.warning("housekeeping_postponed", extra={"error": str(error)})
             await asyncio.sleep(EVERY_SECONDS)
@@ -58,6 +63,7 @@ class Housekeeping:
 
         Raises:
             StoreUnavailable: the store does not answer.
+            LeadershipLost: another replica leads by now.
         """
         await note_ceiling(self._database, self._ceiling)
         await self._families.purge()
@@ -68,7 +74,7 @@ class Housekeeping:
         async with self._database.read() as connection:
             horizon = await read_horizon(connection, self._database, self._ceiling)
         life = horizon.past_every_token - horizon.newest
-        event = await self._keys.advance(dead_before=horizon.now - life, leads=self._relay.leads)
+        event = await self._keys.advance(dead_before=horizon.now - life, leader=self._leadership)
         if event is not None:
             self._own_agent.hear(event)
             self._relay.offer(event)

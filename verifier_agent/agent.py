@@ -288,7 +288,6 @@ class Agent:
             LogSink(open_event_log),
             self._clock,
             every=settings.status_every,
-            max_staleness=settings.max_staleness if settings.on_stale is OnStale.DENY else None,
             folder=settings.state_dir,
         )
 
@@ -298,7 +297,9 @@ class Agent:
             str(Stream.KEYS): state.keys.seq,  # the newest set suffices
             str(Stream.REVOCATIONS): state.sequences[Stream.REVOCATIONS].contiguous(),
         }
-        return Condition(applied, tuple(sorted(state.keys.unusable)), self.freshness())
+        policy = self.verifier.policy
+        limit = policy.max_staleness if policy.on_stale is OnStale.DENY else None
+        return Condition(applied, tuple(sorted(state.keys.unusable)), self.freshness(), limit)
 
     def _on_keys_gone(self, _kids: frozenset[str]) -> None:
         self.verifier.forget_foreign(self._clock.boot())

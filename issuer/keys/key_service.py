@@ -7,7 +7,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 from jwt import PyJWK
@@ -61,6 +61,21 @@ class SigningKey:
         payload = msgspec.json.encode(claims)
         self.signed += 1
         return jose.sign(payload, self._key, {"typ": typ, "kid": self.kid}).decode("ascii")
+
+
+class Leader(Protocol):
+    """Whether this replica is the one that rotates by policy, see ``issuer.leadership``."""
+
+    @property
+    def leads(self) -> bool:
+        """Whether it did when it last asked."""
+
+    async def confirm(self, connection: AsyncConnection) -> None:
+        """Hold it in the caller's transaction.
+
+        Raises:
+            LeadershipLost: it does not any more.
+        """
 
 
 class KeyVault:
@@ -204,7 +219,7 @@ class KeyService:
         async with self._database.read() as connection:
             return await self._why_not(connection, alg or self._algorithms[0])
 
-    async def advance(self, *, dead_before: float, leads: bool) -> SignedEvent | None:
+    async def advance(self, *, dead_before: float, leader: Leader) -> SignedEvent | None:
         """Do what is due in the life of the keys; the event that tells of it, if there is anything to tell.
 
         It is decided twice: before new keys are made, which takes a while, and in the transaction that does it, under
@@ -213,17 +228,23 @@ class KeyService:
 
         Args:
             dead_before: tokens of keys that ceased to sign before then have expired; seconds, by the store's clock.
-            leads: whether this replica may rotate; any may retire.
+            leader: says whether this replica may rotate, and again in the transaction that does; any may retire.
+
+        Raises:
+            LeadershipLost: another replica leads by now; nothing was done.
         """
         await self._count_signatures()
         async with self._database.read() as connection:
-            based_on, planned = await self._plan(connection, dead_before, leads=leads)
+            based_on, planned = await self._plan(connection, dead_before, leads=leader.leads)
         if not planned:
             return None
         fresh = {step.alg: await _generated(step.alg) for step in planned if isinstance(step, Rotate)}
+        rotates = any(not isinstance(step, Retire) for step in planned)
         async with self._database.write() as connection:
+            if rotates:
+                await leader.confirm(connection)
             await _one_at_a_time(connection)
-            head, planned = await self._plan(connection, dead_before, leads=leads)
+            head, planned = await self._plan(connection, dead_before, leads=rotates)
             if head != based_on:
                 log.info("key_decision_overtaken", extra={"based_on": based_on, "head": head})
                 return None

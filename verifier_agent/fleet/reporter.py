@@ -34,11 +34,13 @@ class Condition(NamedTuple):
         applied: see ``AgentStatus``, as for the others.
         unusable_keys: see there.
         freshness: see there.
+        max_staleness: see there.
     """
 
     applied: Mapping[str, int]
     unusable_keys: tuple[str, ...]
     freshness: float | None
+    max_staleness: float | None
 
 
 class Reporter:
@@ -58,7 +60,6 @@ class Reporter:
         clock: Clock,
         *,
         every: float,
-        max_staleness: float | None,
         folder: Path | None = None,
     ) -> None:
         """Set up; nothing is opened or connected yet.
@@ -71,7 +72,6 @@ class Reporter:
             log_sink: goes first where there is one.
             clock: of this machine.
             every: longest pause between two statuses, seconds.
-            max_staleness: seconds after which the agent refuses to verify; ``None`` when it never does.
             folder: keeps the agent's key; without one it is in memory.
         """
         self.enrolled = False
@@ -83,7 +83,6 @@ class Reporter:
         self._clock = clock
         self._every = every
         self._version = _version()
-        self._max_staleness = max_staleness
         self._kept = None if folder is None else KeptIdentity(folder)
         self._identity: AgentIdentity | None = None
         self._timing = StatusTiming(every, random.uniform)
@@ -198,7 +197,7 @@ class Reporter:
             applied=dict(condition.applied),
             unusable_keys=condition.unusable_keys,
             freshness=None if condition.freshness is None else round(condition.freshness, 3),
-            max_staleness=self._max_staleness,
+            max_staleness=condition.max_staleness,
             understands=tuple(KNOWN),
             every=self._every,
             farewell=farewell,

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.issuer_under_test import AUDIENCE, Credentials, Installation, Replica, on_every_store, until
@@ -129,6 +130,21 @@ async def test_who_has_applied_a_revocation_is_known_and_who_has_not_is_named(
 
     assert (answer["counted"], answer["applied"]) == (3, 2)
     assert [(each["name"], each["reason"]) for each in answer["laggards"]] == [("web-1", "not_applied")]
+
+
+async def test_a_policy_that_changes_while_an_agent_runs_is_announced(
+    installation: Installation, issuer: Replica
+) -> None:
+    client = await agents_client(installation)
+    given = settings(installation, client, "web-1")
+    async with enrolled(given) as agent:
+        assert (await listed(issuer))["web-1"]["max_staleness"] == given.max_staleness
+        agent.reconfigure(msgspec.structs.replace(given, on_stale="allow"))
+
+        async def announced() -> bool:
+            return (await listed(issuer))["web-1"]["max_staleness"] is None
+
+        await until(announced, "it says that it goes on however old its knowledge is")
 
 
 @on_every_store

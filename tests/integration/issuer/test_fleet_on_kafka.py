@@ -36,7 +36,7 @@ async def test_statuses_go_by_kafka_by_http_while_it_is_away_and_a_rotation_wait
         before = (await listed(issuer))["web-1"]["heard_at"]
 
         async def heard() -> bool:
-            return (await listed(issuer))["web-1"]["heard_at"] > before
+            return bool((await listed(issuer))["web-1"]["heard_at"] > before)
 
         await until(heard, "the issuer hears the agent", BACK_SECONDS)
         # The standby is of the rotation just before: it is published and acknowledged. Its successor is not.

@@ -11,11 +11,27 @@ from events import KeySet, KeyState, SignedEvent, Stream
 from issuer.keys import key_service
 from issuer.keys.key_service import KeyService
 from issuer.keys.life_cycle import KeyPolicy
-from issuer.store.schema import keys, outbox
+from issuer.leadership import LeadershipLost
+from issuer.leadership.leadership import EPOCH
+from issuer.store.schema import keys, leases, outbox
 from tests.integration.issuer.test_fleet import agents_client, enrolled, settings
 from tests.issuer_under_test import Installation, Replica, on_every_store, until, unverified
 
 DAY = 86_400.0
+
+
+class Leading:
+    """A replica that leads, or does not."""
+
+    def __init__(self, leads: bool) -> None:
+        self.leads = leads
+
+    async def confirm(self, _connection: object) -> None:
+        """It stays so."""
+        assert self.leads
+
+
+LEADS = Leading(True)
 
 
 def service(replica: Replica, **policy: Any) -> KeyService:
@@ -58,7 +74,7 @@ async def test_replicas_that_find_a_rotation_due_at_once_make_one(installation: 
         await age(issuer, 2 * DAY)
         policies = [service(each, rotate_every=DAY) for each in (issuer, other) * 4]
 
-        events = await asyncio.gather(*(each.advance(dead_before=0.0, leads=True) for each in policies))
+        events = await asyncio.gather(*(each.advance(dead_before=0.0, leader=LEADS) for each in policies))
 
     assert len([event for event in events if event is not None]) == 1
     assert await reasons(issuer) == ["first keys", "it has signed for 86400 s (rotate_every)"]
@@ -86,9 +102,25 @@ async def test_a_decision_that_another_has_overtaken_is_dropped(
     original = key_service._generated
     monkeypatch.setattr(key_service, "_generated", slowly)
 
-    assert await stopped.advance(dead_before=0.0, leads=True) is None
+    assert await stopped.advance(dead_before=0.0, leader=LEADS) is None
     assert made.is_set()
     assert await reasons(issuer) == ["first keys", "an operator's"]
+
+
+@on_every_store
+async def test_a_replica_that_only_thinks_it_leads_rotates_nothing(issuer: Replica) -> None:
+    await published(issuer)
+    await age(issuer, 2 * DAY)
+    inside = issuer.services
+    await until(lambda: inside.leadership.leads, "this replica leads")
+    async with inside.database.write() as connection:  # another has opened an epoch while this one was stopped
+        later = update(leases).where(leases.c.name == EPOCH).values(fence=leases.c.fence + 1, holder="another")
+        await connection.execute(later)
+
+    with pytest.raises(LeadershipLost):
+        await service(issuer, rotate_every=DAY).advance(dead_before=0.0, leader=inside.leadership)
+
+    assert await reasons(issuer) == ["first keys"]
 
 
 async def test_only_a_replica_that_leads_rotates_and_any_retires(issuer: Replica) -> None:
@@ -96,12 +128,12 @@ async def test_only_a_replica_that_leads_rotates_and_any_retires(issuer: Replica
     await age(issuer, 2 * DAY)
     found = service(issuer, rotate_every=DAY)
 
-    assert await found.advance(dead_before=0.0, leads=False) is None
-    assert await found.advance(dead_before=0.0, leads=True) is not None
+    assert await found.advance(dead_before=0.0, leader=Leading(False)) is None
+    assert await found.advance(dead_before=0.0, leader=LEADS) is not None
     await age(issuer, DAY, KeyState.RETIRING)
     async with issuer.services.database.read() as connection:
         now = (await connection.execute(select(issuer.services.database.time()))).scalar_one()
-    retired = await found.advance(dead_before=now - 3600, leads=False)
+    retired = await found.advance(dead_before=now - 3600, leader=Leading(False))
 
     assert isinstance(retired, SignedEvent)
     assert (await reasons(issuer))[-1] == "its tokens have expired"
@@ -121,8 +153,8 @@ async def test_signatures_of_all_replicas_are_added_up_and_rotate_the_key(
     async with issuer.services.database.read() as connection:
         query = select(func.max(keys.c.signatures)).where(keys.c.state == KeyState.ACTIVE)
         assert (await connection.execute(query)).scalar_one() == 7
-    assert await service(issuer, rotate_after_signatures=8).advance(dead_before=0.0, leads=True) is None
-    assert await service(issuer, rotate_after_signatures=7).advance(dead_before=0.0, leads=True) is not None
+    assert await service(issuer, rotate_after_signatures=8).advance(dead_before=0.0, leader=LEADS) is None
+    assert await service(issuer, rotate_after_signatures=7).advance(dead_before=0.0, leader=LEADS) is not None
 
 
 async def test_what_was_signed_while_the_store_was_away_is_counted_later(
@@ -157,14 +189,14 @@ async def test_a_rotation_with_an_agent_dead_goes_ahead_after_the_time_out_and_n
         await age(issuer, 2 * DAY)
         policy = {"rotate_every": DAY, "activation_timeout": 60.0}
 
-        assert await service(issuer, **policy).advance(dead_before=0.0, leads=True) is None
+        assert await service(issuer, **policy).advance(dead_before=0.0, leader=LEADS) is None
         async with issuer.services.database.write() as connection:
             earlier = keys.c.due_since - 60.0
             noted = await connection.execute(
                 update(keys).where(keys.c.due_since.is_not(None)).values(due_since=earlier).returning(keys.c.kid)
             )
             assert len(noted.all()) == 1
-        assert await service(issuer, **policy).advance(dead_before=0.0, leads=True) is not None
+        assert await service(issuer, **policy).advance(dead_before=0.0, leader=LEADS) is not None
 
     assert (await reasons(issuer))[-1].endswith("after 60 s not acknowledged by dead")
 
@@ -199,7 +231,7 @@ async def test_the_jwks_document_and_the_key_events_agree_through_a_keys_whole_l
     await age(issuer, 3 * DAY, KeyState.RETIRING)
     async with issuer.services.database.read() as connection:
         now = (await connection.execute(select(issuer.services.database.time()))).scalar_one()
-    event = await issuer.services.keys.advance(dead_before=now - DAY, leads=False)
+    event = await issuer.services.keys.advance(dead_before=now - DAY, leader=Leading(False))
     assert event is not None
     issuer.services.own_agent.hear(event)
     issuer.services.relay.offer(event)

@@ -56,12 +56,11 @@ class Told:
         self.reporter = Reporter(
             ISSUER,
             "web-1",
-            lambda: Condition(self.applied, ("odd",), 0.25),
+            lambda: Condition(self.applied, ("odd",), 0.25, 900.0),
             self.registry,
             None,
             self.clock,
             every=5.0,
-            max_staleness=900.0,
         )
 
     def opened(self, raw: bytes) -> tuple[int, AgentStatus]:
