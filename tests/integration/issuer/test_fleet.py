@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from tests.issuer_under_test import AUDIENCE, Credentials, Installation, Replica, on_every_store, until
-from verifier_agent import Agent, AgentSettings
+from verifier_agent import Agent, AgentSettings, OnStale
 
 
 async def agents_client(installation: Installation) -> Credentials:
@@ -139,7 +139,7 @@ async def test_a_policy_that_changes_while_an_agent_runs_is_announced(
     given = settings(installation, client, "web-1")
     async with enrolled(given) as agent:
         assert (await listed(issuer))["web-1"]["max_staleness"] == given.max_staleness
-        agent.reconfigure(msgspec.structs.replace(given, on_stale="allow"))
+        agent.reconfigure(msgspec.structs.replace(given, on_stale=OnStale.ALLOW))
 
         async def announced() -> bool:
             return (await listed(issuer))["web-1"]["max_staleness"] is None

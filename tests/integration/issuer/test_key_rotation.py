@@ -16,6 +16,7 @@ from issuer.leadership.leadership import EPOCH
 from issuer.store.schema import keys, leases, outbox
 from tests.integration.issuer.test_fleet import agents_client, enrolled, settings
 from tests.issuer_under_test import Installation, Replica, on_every_store, until, unverified
+from verifier_agent import OnStale
 
 DAY = 86_400.0
 
@@ -178,7 +179,7 @@ async def test_a_rotation_with_an_agent_dead_goes_ahead_after_the_time_out_and_n
     installation: Installation, issuer: Replica
 ) -> None:
     client = await agents_client(installation)
-    async with enrolled(settings(installation, client, "dead", on_stale="allow")) as dead:
+    async with enrolled(settings(installation, client, "dead", on_stale=OnStale.ALLOW)) as dead:
         await until(lambda: dead.status().applied["keys"] > 0, "it hears the keys")
         assert dead._task is not None
         dead._task.cancel()
