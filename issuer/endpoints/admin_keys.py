@@ -16,7 +16,7 @@ from issuer.errors import invalid_request
 
 STANDBY_SECONDS: Final = 2.0
 """How long a rotation waits at least: the standby of one just before it is on its way to the verifiers."""
-POLL_SECONDS: Final = 0.05
+POLL_SECONDS: Final = 0.1
 
 
 class RotateBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -108,7 +108,7 @@ class Fleet:
             heard = self._opener(agent, known).open(raw, after=after, now=self._clock.now())  # 3
         except StatusInvalid as error:
             self.refused[error.code] += 1
-            log.info("agent_status_refused", extra={"code": error.code, "agent": error.agent})
+            log.debug("agent_status_refused", extra={"code": error.code, "agent": error.agent})
             raise
         self.heard += 1
         self._newest[agent] = heard.seq
