@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 
 TOKEN_KEY: Final = "token"  # noqa: S105 - what the key is used for
 EVENT_KEY: Final = "event"
+MOST_RETIRED: Final = 500
+"""Retired keys in a key set: it is one event, and keys that rotate themselves would fill it in time."""
 
 
 class SigningKey:
@@ -414,7 +416,7 @@ class KeyService:
                 jwk=row["public_jwk"] if KeyState(row["state"]).verifies else None,
                 changed_at=round(row["changed_at"], 3),
             )
-            for row in await _token_keys(connection)
+            for row in _told(await _token_keys(connection))
         )
         event = await self._outbox.append(
             connection, Stream.KEYS, KeySet(keys=published, reason=reason, actor=actor[:MAX_ACTOR])
@@ -433,6 +435,13 @@ async def _token_keys(connection: AsyncConnection) -> Sequence[RowMapping]:
 async def _one_at_a_time(connection: AsyncConnection) -> None:
     """Wait for other changes of keys: each must see the outcome of the one before."""
     await connection.execute(select(streams.c.head).where(streams.c.stream == Stream.KEYS).with_for_update())
+
+
+def _told(rows: Sequence[RowMapping]) -> list[RowMapping]:
+    """The keys that a key set names: all but the oldest retired ones, whose tokens have long been dead."""
+    retired = sorted((row["changed_at"], row["kid"]) for row in rows if row["state"] == KeyState.RETIRED)
+    forgotten = {kid for _, kid in retired[:-MOST_RETIRED]}
+    return [row for row in rows if row["kid"] not in forgotten]
 
 
 def _token_key(row: RowMapping) -> TokenKey:

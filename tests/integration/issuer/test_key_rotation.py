@@ -239,6 +239,25 @@ async def test_the_jwks_document_and_the_key_events_agree_through_a_keys_whole_l
     await agree()
 
 
+async def test_a_key_set_does_not_grow_with_every_key_that_has_ever_retired(
+    issuer: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(key_service, "MOST_RETIRED", 2)
+    first = next(key["kid"] for key in await listed(issuer) if key["state"] == "active")
+    for _ in range(4):
+        await service(issuer).rotate(None, reason="due", actor="operator", force=True)
+        await age(issuer, 3 * DAY, KeyState.RETIRING)
+        async with issuer.services.database.read() as connection:
+            now = (await connection.execute(select(issuer.services.database.time()))).scalar_one()
+        event = await service(issuer).advance(dead_before=now - DAY, leader=LEADS)
+
+    assert event is not None
+    assert isinstance(event.record, KeySet)
+    states = [key.state for key in event.record.keys]
+    assert (states.count(KeyState.RETIRED), len(states)) == (2, 4)
+    assert first not in {key.kid for key in event.record.keys}
+
+
 async def test_a_standby_signs_after_the_time_that_those_who_poll_need(tmp_path: Path) -> None:
     installation = await Installation.create(tmp_path, jwks_lead_time=60.0)
     async with installation.running() as issuer:
