@@ -1,6 +1,5 @@
 """``tocsin bench rotation``."""
 
-import asyncio
 import tempfile
 from pathlib import Path
 
@@ -10,10 +9,11 @@ import msgspec
 from tocsin.command import Context, json_option
 from tocsin.delivery import Spread
 from tocsin.errors import FAILED
+from tocsin.processes import run_with_children
 from tocsin.rotation.measurement import Extent, measure_rotation
 
 
-@click.command("rotation")
+@click.command("rotation", short_help="What a rotation costs who verifies.")
 @click.option("--log", help="Such as kafka://127.0.0.1:9092 (topics of its own); by default an SQLite file.")
 @click.option("--store", help="Store of the issuer; by default an SQLite file.")
 @click.option("--agents", default=10, show_default=True, type=click.IntRange(1, 1000))
@@ -41,7 +41,7 @@ def rotation(
         agents=agents, processes=min(processes, agents), rate=rate, rotations=rotations, emergencies=emergencies
     )
     with tempfile.TemporaryDirectory(prefix="tocsin-bench-") as folder:
-        result = asyncio.run(measure_rotation(Path(folder), log, store, extent))
+        result = run_with_children(measure_rotation(Path(folder), log, store, extent))
     context.output.answer({**msgspec.to_builtins(extent), **msgspec.to_builtins(result)})
     refused = sum(result.refused.values())
     context.output.line(
