@@ -36,9 +36,11 @@ from issuer.outbox.outbox import Outbox
 from issuer.outbox.own_agent import OwnAgent
 from issuer.outbox.relay import Relay
 from issuer.outbox.snapshots import Snapshots
+from issuer.pages import FormSeal, Pages
 from issuer.parts import Parts
 from issuer.recovery.recovery import Recovery
 from issuer.revocations import RevocationService
+from issuer.sessions import Cookies, SessionStore
 from issuer.settings import IssuerSettings
 from issuer.store.database import Database
 from issuer.store.migration import check_version, migrate
@@ -97,6 +99,7 @@ async def running_services(
         own_agent.also_tell(standing.hear)
         revocations = RevocationService(settings, database, outbox, own_agent, relay)
         clients = ClientStore(database)
+        await outbox.initialise()
         passwords = Passwords()
         stack.callback(passwords.close)
         parts = Parts(
@@ -105,6 +108,7 @@ async def running_services(
             users=UserStore(database, passwords),
             families=FamilyStore(live, database, revocations),
             own_agent=own_agent,
+            sessions=SessionStore(settings, database, standing, revocations),
         )
         services = Services(
             followed=followed,
@@ -122,8 +126,10 @@ async def running_services(
             relay=relay,
             feed=feed,
             snapshots=Snapshots(own_agent, Heartbeats(database, outbox, signer, clock), signer, clock),
+            pages=Pages(settings.issuer),
+            seal=FormSeal(await vault.form_key()),
+            cookies=Cookies(settings.issuer),
         )
-        await outbox.initialise()
         await services.keys.initialise()
         await note_ceiling(database, settings.token_lifetime_ceiling)  # before any token is made under it
         async with database.read() as connection:
@@ -231,6 +237,7 @@ async def _background(services: Services, event_log: EventLog) -> AsyncIterator[
         services.families,
         services.standing,
         services.assertions,
+        also_purge=[services.parts.sessions],
     )
     tasks = [
         asyncio.create_task(services.own_agent.run(services.relay.look), name="own-agent"),

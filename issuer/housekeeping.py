@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
-from typing import Final
+from collections import deque
+from collections.abc import Sequence
+from typing import Final, Protocol
 
 from issuer.client_assertions import ClientAssertions
 from issuer.errors import StoreUnavailable
@@ -16,6 +18,15 @@ from issuer.store.database import Database
 log = logging.getLogger(__name__)
 
 EVERY_SECONDS: Final = 30.0
+LONGEST_REQUEST_ROUNDS: Final = 20
+"""No request takes as many rounds, ten minutes, from reading ``gsq`` to keeping what it has begun with it."""
+
+
+class Purged(Protocol):
+    """Keeps what ends by itself."""
+
+    async def purge(self) -> object:
+        """Let go of what has ended."""
 
 
 class Housekeeping:
@@ -31,6 +42,7 @@ class Housekeeping:
         families: FamilyStore,
         standing: Standing,
         assertions: ClientAssertions,
+        also_purge: Sequence[Purged] = (),
     ) -> None:
         self._database = database
         self._keys = keys
@@ -39,7 +51,8 @@ class Housekeeping:
         self._ceiling = token_lifetime_ceiling
         self._families = families
         self._standing = standing
-        self._assertions = assertions
+        self._purged: Sequence[Purged] = (families, assertions, *also_purge)
+        self._known = deque[int](maxlen=LONGEST_REQUEST_ROUNDS)
 
     async def run(self) -> None:
         """Do it for ever, until cancelled."""
@@ -57,10 +70,11 @@ class Housekeeping:
             StoreUnavailable: the store does not answer.
         """
         await note_ceiling(self._database, self._ceiling)
-        await self._families.purge()
-        await self._assertions.purge()
-        known = self._own_agent.rsq  # before it is asked: a family that is begun meanwhile knows as much
-        self._standing.forget(await self._families.oldest_gsq(known))
+        for purged in self._purged:
+            await purged.purge()
+        self._known.append(self._own_agent.rsq)
+        if len(self._known) == LONGEST_REQUEST_ROUNDS:  # what a login rests on that is going on now is no older
+            self._standing.forget(await self._families.oldest_gsq(self._known[0]))
         async with self._database.read() as connection:
             horizon = await read_horizon(connection, self._database, self._ceiling)
         life = horizon.past_every_token - horizon.newest

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from issuer.families import FamilyStore
 from issuer.outbox.own_agent import OwnAgent
+from issuer.sessions import SessionStore
 from issuer.settings import IssuerSettings
 from issuer.users import UserStore
 from verifier_agent.clocks import Clock
@@ -20,6 +21,7 @@ class Parts:
         users: to find users, and to tell whether a password is theirs.
         families: to keep what a user has agreed to.
         own_agent: to verify tokens of ours.
+        sessions: of users who logged in in a browser.
     """
 
     live: Live[IssuerSettings]
@@ -27,6 +29,7 @@ class Parts:
     users: UserStore
     families: FamilyStore
     own_agent: OwnAgent
+    sessions: SessionStore
 
     @property
     def settings(self) -> IssuerSettings:

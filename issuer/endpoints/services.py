@@ -15,8 +15,10 @@ from issuer.leadership import Leadership
 from issuer.outbox.own_agent import OwnAgent
 from issuer.outbox.relay import Relay
 from issuer.outbox.snapshots import Snapshots
+from issuer.pages import FormSeal, Pages
 from issuer.parts import Parts
 from issuer.revocations import RevocationService
+from issuer.sessions import Cookies
 from issuer.settings import IssuerSettings
 from issuer.store.database import Database
 from issuer.tokens import TokenService
@@ -47,6 +49,9 @@ class Services:
     relay: Relay
     feed: Feed
     snapshots: Snapshots
+    pages: Pages
+    seal: FormSeal
+    cookies: Cookies
 
     @property
     def settings(self) -> IssuerSettings:

@@ -68,7 +68,7 @@ def add(
         raise CommandFailed(str(error), exit_code=WRONG_USE) from error
     _check(client, context.read(IssuerSettings))
     if client.jwks:
-        asyncio.run(_with_store(context, lambda store: store.add_with_keys(client)))
+        asyncio.run(_with_store(context, lambda store: store.add_without_secret(client)))
         context.output.answer({"client_id": client_id, "keys": len(client.jwks)})
         context.output.line(f"client_id      {client_id}\nIt authenticates with its keys (private_key_jwt).")
         return
