@@ -13,6 +13,8 @@ from aiohttp import web
 
 from events import EventKey, EventOpener, EventSigner, IssuerTrust, LogError
 from events.log import EventLog, Retention, open_log
+from issuer.authorization.codes import CodeStore
+from issuer.authorization.consents import ConsentStore
 from issuer.client_assertions import ClientAssertions
 from issuer.clients import ClientStore
 from issuer.endpoints.metrics import ANSWERS, counted
@@ -102,13 +104,15 @@ async def running_services(
         await outbox.initialise()
         passwords = Passwords()
         stack.callback(passwords.close)
+        families = FamilyStore(live, database, revocations)
         parts = Parts(
             live=live,
             clock=clock,
             users=UserStore(database, passwords),
-            families=FamilyStore(live, database, revocations),
+            families=families,
             own_agent=own_agent,
-            sessions=SessionStore(settings, database, standing, revocations),
+            sessions=SessionStore(live, database, standing, revocations),
+            codes=CodeStore(live, database, families, revocations),
         )
         services = Services(
             followed=followed,
@@ -129,6 +133,7 @@ async def running_services(
             pages=Pages(settings.issuer),
             seal=FormSeal(await vault.form_key()),
             cookies=Cookies(settings.issuer),
+            consents=ConsentStore(database),
         )
         await services.keys.initialise()
         await note_ceiling(database, settings.token_lifetime_ceiling)  # before any token is made under it
@@ -237,7 +242,7 @@ async def _background(services: Services, event_log: EventLog) -> AsyncIterator[
         services.families,
         services.standing,
         services.assertions,
-        also_purge=[services.parts.sessions],
+        also_purge=[services.parts.sessions, services.parts.codes],
     )
     tasks = [
         asyncio.create_task(services.own_agent.run(services.relay.look), name="own-agent"),

@@ -71,6 +71,13 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
                 raise ValueError(f"{scope!r} is no scope: no spaces, quotes or backslashes (RFC 6749 section 3.3)")
         if len(self.name) > MAX_NAME:
             raise ValueError(f"name has {len(self.name)} characters; at most {MAX_NAME} are kept")
+        if self.token_lifetime is not None and not 1 <= self.token_lifetime < float("inf"):
+            raise ValueError(f"token_lifetime must be 1 s or more, not {self.token_lifetime}")
+        if self.token_alg is not None and self.token_alg not in jose.ALGORITHMS:
+            raise ValueError(f"token_alg must be one of {', '.join(jose.ALGORITHMS)}, not {self.token_alg!r}")
+        self._check_browser_fields()
+
+    def _check_browser_fields(self) -> None:
         for uri in (*self.redirect_uris, *self.post_logout_redirect_uris):
             check_registered(uri, public=self.public)
         if self.public and self.jwks:
@@ -81,10 +88,6 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
             )
         if CODE_GRANT in self.grants and not self.redirect_uris:
             raise ValueError(f"grant {CODE_GRANT!r} needs redirect_uris")
-        if self.token_lifetime is not None and not 1 <= self.token_lifetime < float("inf"):
-            raise ValueError(f"token_lifetime must be 1 s or more, not {self.token_lifetime}")
-        if self.token_alg is not None and self.token_alg not in jose.ALGORITHMS:
-            raise ValueError(f"token_alg must be one of {', '.join(jose.ALGORITHMS)}, not {self.token_alg!r}")
 
 
 class ClientStore:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from issuer.authorization.codes import CodeStore
 from issuer.families import FamilyStore
 from issuer.outbox.own_agent import OwnAgent
 from issuer.sessions import SessionStore
@@ -22,6 +23,7 @@ class Parts:
         families: to keep what a user has agreed to.
         own_agent: to verify tokens of ours.
         sessions: of users who logged in in a browser.
+        codes: that were given to browsers.
     """
 
     live: Live[IssuerSettings]
@@ -30,6 +32,7 @@ class Parts:
     families: FamilyStore
     own_agent: OwnAgent
     sessions: SessionStore
+    codes: CodeStore
 
     @property
     def settings(self) -> IssuerSettings:

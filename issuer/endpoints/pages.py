@@ -1,5 +1,6 @@
 """What the addresses for people have in common: errors are pages, and forms belong to one browser."""
 
+import re
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import Any, Final, TypeVar
@@ -9,7 +10,7 @@ from aiohttp import web
 
 from issuer.endpoints.form import required
 from issuer.endpoints.services import SERVICES
-from issuer.errors import OAuthError, StoreUnavailable
+from issuer.errors import OAuthError, StoreUnavailable, invalid_request
 from issuer.pages.form_seal import stale
 from issuer.pages.pages import HEADERS
 from issuer.sessions import Session
@@ -18,6 +19,11 @@ from verifier_agent import VerificationUnavailable
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 T = TypeVar("T")
 
+BROWSER = web.RequestKey("browser", str)
+"""The name that this browser has, or is about to be given."""
+
+_FORM: Final = re.compile(r"[A-Za-z0-9._~*+%&=!$'(),;:@/?-]*")
+"""What a form may hold without meaning something else in an address (RFC 3986 section 3.4)."""
 _OWN: Final = (None, "same-origin", "none")
 """Values of ``Sec-Fetch-Site`` with which a form of ours is sent; older browsers send none."""
 
@@ -69,6 +75,29 @@ async def current_session(request: web.Request) -> Session | None:
     return None if held is None else await services.parts.sessions.find(held)
 
 
+async def form_as_query(request: web.Request, path: str, most: int) -> web.Response:
+    """Turn a form that another site has sent here into a GET of ``path``: with a POST browsers send no ``Lax`` cookie.
+
+    Raises:
+        OAuthError: ``invalid_request``: it is no form, or longer than ``most`` characters.
+    """
+    if request.content_type != "application/x-www-form-urlencoded":
+        raise invalid_request("the body must be application/x-www-form-urlencoded")
+    body = (await request.read()).decode("latin-1")
+    if len(body) > most or not _FORM.fullmatch(body):
+        raise invalid_request(f"the request is no form, or longer than {most} characters")
+    pages = request.app[SERVICES].pages
+    return pages.redirect(f"{pages.address(path)}?{body}")
+
+
+def browser_of(request: web.Request) -> str:
+    """The browser's name; a new one, which the page that is answered gives it, where it has none."""
+    if BROWSER not in request:
+        cookies = request.app[SERVICES].cookies
+        request[BROWSER] = cookies.browser(request) or cookies.new_browser()
+    return request[BROWSER]
+
+
 def form_page(
     request: web.Request, name: str, purpose: str, value: Any, *, bound_to: str = "", status: int = 200, **values: Any
 ) -> web.Response:
@@ -84,12 +113,11 @@ def form_page(
         values: what the page shows, and ``form_targets`` of ``Pages.answer``.
     """
     services = request.app[SERVICES]
-    known = services.cookies.browser(request)
-    browser = known or services.cookies.new_browser()
+    browser = browser_of(request)
     now = services.parts.clock.now()
     sealed = services.seal.seal(purpose, value, bound_to=f"{browser}\0{bound_to}", now=now)
     response = services.pages.answer(name, status=status, form=sealed, **values)
-    if known is None:
+    if services.cookies.browser(request) is None:
         services.cookies.set_browser(response, browser)
     return response
 

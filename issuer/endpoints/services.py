@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from issuer.authorization.consents import ConsentStore
 from issuer.client_assertions import ClientAssertions
 from issuer.clients import ClientStore
 from issuer.families import FamilyStore, Standing
@@ -52,6 +53,7 @@ class Services:
     pages: Pages
     seal: FormSeal
     cookies: Cookies
+    consents: ConsentStore
 
     @property
     def settings(self) -> IssuerSettings:

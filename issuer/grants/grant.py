@@ -58,6 +58,7 @@ class Authorization(msgspec.Struct, frozen=True, kw_only=True):
         not_after: when the token shall have ended at the latest, seconds since the epoch.
         take: called when the token is about to be given, after which there is no way back: keeps a new family, or
             uses up what was presented. Gives the refresh token to go with it, if there is one.
+        nonce: of the request that the user agreed to, for the ID token (OpenID Connect Core section 2).
         token_type: of what is issued, in an answer of token exchange (RFC 8693 section 2.2.1).
     """
 
@@ -71,6 +72,7 @@ class Authorization(msgspec.Struct, frozen=True, kw_only=True):
     not_after: float | None = None
     take: Callable[[], Awaitable[Secret | None]] | None = None
     token_type: str | None = None
+    nonce: str | None = None
 
 
 class Grant(Protocol):

@@ -203,6 +203,7 @@ codes = Table(
     # Those of the session.
     Column("gsq", BigInteger, nullable=False),
     Column("auth_time", Float, nullable=False),
+    Column("amr", JSON, nullable=False),
     Column("expires_at", Float, nullable=False),
     # When it was redeemed, and for which family.
     Column("used_at", Float),

@@ -11,7 +11,7 @@ GROUP: Final = "tocsin.enhancers"
 
 RESERVED: Final = frozenset(
     {"iss", "sub", "aud", "exp", "iat", "nbf", "jti", "client_id", "scope", "rsq", "sid", "grant_id"}
-    | {"auth_time", "cnf", "act"}
+    | {"auth_time", "amr", "cnf", "act"}
 )
 """Claims that are the token service's alone: they decide who may do what, and what a revocation hits."""
 

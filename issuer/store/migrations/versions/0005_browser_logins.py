@@ -41,6 +41,7 @@ def upgrade() -> None:
         sa.Column("audience", sa.JSON, nullable=False),
         sa.Column("gsq", sa.BigInteger, nullable=False),
         sa.Column("auth_time", sa.Float, nullable=False),
+        sa.Column("amr", sa.JSON, nullable=False),
         sa.Column("expires_at", sa.Float, nullable=False),
         sa.Column("used_at", sa.Float),
         sa.Column("family", sa.String(64)),
