@@ -4,12 +4,13 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
-from sqlalchemy import Insert, RowMapping, delete, insert, select
+from sqlalchemy import Insert, RowMapping, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from events import jose
 from issuer.errors import Conflict, NotFound
@@ -160,6 +161,46 @@ class ClientStore:
                 delete(client_secrets).where(client_secrets.c.client_id == client_id, client_secrets.c.id.not_in(keep))
             )
         return secret
+
+    async def change(self, client_id: str, changes: Mapping[str, object]) -> Client:
+        """Change what a client may; what it is as a whole must be possible still.
+
+        Raises:
+            NotFound: no such client.
+            ValueError: such a client cannot be.
+        """
+        async with self._database.write() as connection:
+            query = select(clients).where(clients.c.client_id == client_id).with_for_update()
+            row = (await connection.execute(query)).mappings().one_or_none()
+            if row is None:
+                raise NotFound(f"there is no client {client_id!r}")
+            changed = msgspec.structs.replace(_from_row(row), **changes)
+            values = {name: list(value) if isinstance(value, tuple) else value for name, value in changes.items()}
+            await connection.execute(update(clients).where(clients.c.client_id == client_id).values(**values))
+        return changed
+
+    async def switch(self, connection: AsyncConnection, client_id: str, *, disabled: bool) -> None:
+        """Let the client do nothing any more, or again, in a transaction of the caller's.
+
+        Raises:
+            NotFound: no such client.
+        """
+        await self._must_exist(connection, client_id)
+        await connection.execute(update(clients).where(clients.c.client_id == client_id).values(disabled=disabled))
+
+    async def delete(self, connection: AsyncConnection, client_id: str) -> None:
+        """Remove the client with all that hangs on it, in a transaction of the caller's.
+
+        Raises:
+            NotFound: no such client.
+        """
+        await self._must_exist(connection, client_id)
+        await connection.execute(delete(clients).where(clients.c.client_id == client_id))
+
+    async def _must_exist(self, connection: AsyncConnection, client_id: str) -> None:
+        query = select(clients.c.client_id).where(clients.c.client_id == client_id).with_for_update()
+        if not _CLIENT_ID.fullmatch(client_id) or (await connection.execute(query)).one_or_none() is None:
+            raise NotFound(f"there is no client {client_id[:MAX_NAME]!r}")
 
     async def find(self, client_id: str) -> Client | None:
         """The client of this identifier, unless it may do nothing any more."""

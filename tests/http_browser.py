@@ -1,4 +1,4 @@
-"""A browser without a screen: cookies, redirects within the issuer, forms filled in and sent. And a client beside it."""
+"""A browser without a screen: cookies, redirects within the issuer, forms that are sent. And a client beside it."""
 
 import base64
 import hashlib
@@ -11,6 +11,7 @@ from typing import Any, Final
 from urllib.parse import parse_qs, urlencode, urljoin, urlsplit
 
 from aiohttp import ClientSession, ClientTimeout, CookieJar
+from argon2 import PasswordHasher
 from yarl import URL
 
 from tests.issuer_under_test import ANSWER_SECONDS, Answer, Credentials, Replica
@@ -133,6 +134,11 @@ async def http_browser(issuer: str) -> AsyncIterator[HttpBrowser]:
         yield HttpBrowser(issuer, session)
 
 
+def hash_quickly(issuer: Replica) -> None:
+    """Have passwords hashed in a hundredth of the time, where a test is about something else."""
+    issuer.services.users._passwords._hasher = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
+
+
 def challenge(verifier: str) -> str:
     """RFC 7636 section 4.2, written down once more."""
     return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
@@ -161,11 +167,20 @@ class WebClient:
         query = urlencode({name: value for name, value in (usual | changes).items() if value is not None})
         return f"/oauth2/authorize?{query}"
 
-    async def redeem(self, code: str, **changes: str | None) -> Answer:
+    async def log_in(self, browser: HttpBrowser, **changes: str | None) -> str:
+        """A code for alice, by way of every page that there is."""
+        page = await browser.get(self.request(**changes))
+        if "password" in page.fields:
+            page = await browser.log_in(page)
+        if page.sent_to is None:
+            page = await browser.send(page, decision="allow")
+        return page.parameters["code"]
+
+    async def redeem(self, given: str, **changes: str | None) -> Answer:
         """The token answer."""
         usual: dict[str, str | None] = {
             "grant_type": "authorization_code",
-            "code": code,
+            "code": given,
             "redirect_uri": self.redirect_uri,
             "code_verifier": self.verifier,
         }

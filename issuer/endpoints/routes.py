@@ -3,6 +3,7 @@
 from aiohttp import web
 
 from issuer.endpoints import (
+    admin_clients,
     admin_config,
     admin_keys,
     admin_revocations,
@@ -49,6 +50,9 @@ def add_routes(app: web.Application) -> None:
             web.post("/admin/v1/keys/{kid}/revoke", admin_keys.revoke),
             web.post("/admin/v1/users/{username}/disable", admin_users.disable),
             web.post("/admin/v1/users/{username}/enable", admin_users.enable),
+            web.post("/admin/v1/clients/{client_id}/disable", admin_clients.disable),
+            web.post("/admin/v1/clients/{client_id}/enable", admin_clients.enable),
+            web.post("/admin/v1/clients/{client_id}/delete", admin_clients.delete),
             web.get("/admin/v1/config", admin_config.show),
             web.get("/events", events.events, allow_head=False),
             web.get("/snapshot", snapshot.snapshot, allow_head=False),

@@ -5,7 +5,6 @@ make one for this browser, it is the token against cross-site request forgery as
 """
 
 import base64
-import binascii
 import hashlib
 import hmac
 import secrets
@@ -15,6 +14,7 @@ import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from events import base64url
 from issuer.errors import OAuthError
 
 T = TypeVar("T")
@@ -56,12 +56,12 @@ class FormSeal:
             OAuthError: ``invalid_request``: it was not, or too long ago.
         """
         try:
-            raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+            raw = base64url.decode(text.encode("ascii"))
             salt, nonce = raw[:_SALT_BYTES], raw[_SALT_BYTES : _SALT_BYTES + _NONCE_BYTES]
             opened = self._aead(salt).decrypt(nonce, raw[_SALT_BYTES + _NONCE_BYTES :], _bound(purpose, bound_to))
             made, value = msgspec.json.decode(opened, type=tuple[float, msgspec.Raw])
             carried = msgspec.json.decode(value, type=kind)
-        except (InvalidTag, binascii.Error, ValueError, msgspec.MsgspecError) as error:
+        except (InvalidTag, ValueError, msgspec.MsgspecError) as error:
             raise stale() from error
         if not -_OLDEST_AHEAD <= now - made <= GOOD_FOR_SECONDS:
             raise stale()
