@@ -41,11 +41,13 @@ class Consent(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         query: of the client's request, as it came.
         sid: see ``Pending``.
+        by: ``sid`` of the session that it was shown in, and counts in.
         scope: what was shown.
     """
 
     query: str
     sid: str | None
+    by: str
     scope: tuple[str, ...]
 
 
@@ -57,14 +59,11 @@ def may_be_remembered(asked: AuthorizationRequest) -> bool:
     return not asked.client.public or asked.redirect_uri.startswith("https:")
 
 
-def consent_page(
-    request: web.Request, asked: AuthorizationRequest, consent: Consent, user: User, session: Session
-) -> web.Response:
-    """Ask the user; the form is good in this session alone."""
+def consent_page(request: web.Request, asked: AuthorizationRequest, consent: Consent, user: User) -> web.Response:
+    """Ask the user."""
     return form_page(
         request,
         *("consent", CONSENT, consent),
-        bound_to=session.sid,
         form_targets=(form_target(asked.redirect_uri),),
         client=asked.client.name or asked.client.client_id,
         username=user.username,
@@ -96,8 +95,8 @@ async def go_on(
         if session is None or user is None:
             return _ask_who_it_is(request, asked, pending)
         if await _must_be_asked(services, asked, session, agreed):  # 4
-            consent = Consent(query=pending.query, sid=pending.sid, scope=asked.scope)
-            return consent_page(request, asked, consent, user, session)
+            consent = Consent(query=pending.query, sid=pending.sid, by=session.sid, scope=asked.scope)
+            return consent_page(request, asked, consent, user)
         code = await services.parts.codes.give(asked, session)  # 5
     except OAuthError as error:
         return services.pages.redirect(answer.refused(to, services.settings.issuer, error))

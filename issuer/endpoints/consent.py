@@ -10,18 +10,20 @@ from issuer.endpoints.form import read_form
 from issuer.endpoints.pages import current_session, form_value, page
 from issuer.endpoints.services import SERVICES
 from issuer.errors import OAuthError, invalid_request
-from issuer.pages.form_seal import stale
 
 
 @page
 async def consent(request: web.Request) -> web.Response:
-    """What the user has decided: remember it and go on, or tell the client that it may not."""
+    """What the user has decided: remember it and go on, or tell the client that it may not.
+
+    A decision in a session that has ended meanwhile, or was somebody else's, is none: the request goes on without it.
+    """
     services = request.app[SERVICES]
     form = await read_form(request)
-    session = await current_session(request)
-    if session is None:
-        raise stale()
-    shown = form_value(request, form, CONSENT, Consent, bound_to=session.sid)
+    shown = form_value(request, form, CONSENT, Consent)
+    session, pending = await current_session(request), Pending(query=shown.query, sid=shown.sid)
+    if session is None or session.sid != shown.by:
+        return await go_on(request, pending, session)
     parameters = read_parameters(shown.query)
     to = recipient(parameters, await services.clients.find(parameters.get("client_id") or ""))
     if form.get("decision") == "deny":
@@ -30,5 +32,4 @@ async def consent(request: web.Request) -> web.Response:
     if form.get("decision") != "allow":
         raise invalid_request("Decide by one of the two buttons.")
     await services.consents.give(session.sub, to.client.client_id, shown.scope)
-    pending = Pending(query=shown.query, sid=shown.sid)
     return await go_on(request, pending, session, agreed=frozenset(shown.scope))

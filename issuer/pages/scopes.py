@@ -22,5 +22,5 @@ class DescribedScope(NamedTuple):
 
 
 def described(scope: Iterable[str]) -> list[DescribedScope]:
-    """Each scope with its words; one that only the application knows speaks for itself."""
-    return [DescribedScope(name, _WORDS.get(name, name)) for name in scope]
+    """Each scope with its words; one that only the services know speaks for itself."""
+    return [DescribedScope(name, _WORDS.get(name, f"Use “{name}”")) for name in scope]

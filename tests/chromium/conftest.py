@@ -18,7 +18,9 @@ def chromium() -> str:
     found = find_chromium(os.environ)
     if found is None:
         message = f"no Chromium: install one (Debian: apt-get install chromium), or name it in {VARIABLE}"
-        pytest.fail(message) if services_are_required(os.environ) else pytest.skip(message)
+        if services_are_required(os.environ):
+            pytest.fail(message)
+        pytest.skip(message)
     return found
 
 

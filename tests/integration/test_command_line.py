@@ -14,10 +14,11 @@ import aiohttp
 import pytest
 
 from issuer.keys.generation import generate, public
+from tests.http_browser import http_browser
 from tocsin.delivery import fetch_token
 from tocsin.processes import Program
 from tocsin.settings import Credentials
-from tocsin.workspace import Workspace, read_credentials
+from tocsin.workspace import Workspace, read_credentials, read_login
 
 
 class Ran:
@@ -113,9 +114,9 @@ def test_init_makes_a_folder_whose_secrets_only_its_owner_reads_and_can_be_repea
 
     assert shell.tocsin("init").code == 0
 
-    assert len(first["files"]) == 5
+    assert len(first["files"]) == 6
     assert secrets == {name: (shell.folder / ".tocsin" / name).read_bytes() for name in secrets}
-    for name in ("kek", "operator.json", "demo-client.json"):
+    for name in ("kek", "operator.json", "demo-client.json", "demo-user.json"):
         assert (shell.folder / ".tocsin" / name).stat().st_mode & 0o777 == 0o600
 
 
@@ -228,6 +229,9 @@ async def test_a_client_is_registered_and_given_further_secrets(installation: In
     [
         (["--grant", "nosuchgrant"], "there is no grant 'nosuchgrant', only client_credentials"),
         (["--token-lifetime", "25h"], "above setting 'token_lifetime_ceiling', 86400 s"),
+        (["--redirect-uri", "http://app.example/"], "is http, which only 127.0.0.1 and [::1] may be; use https"),
+        (["--public", "--grant", "client_credentials"], "not for public clients"),
+        (["--public"], "needs redirect_uris"),
     ],
 )
 def test_a_client_that_could_never_get_a_token_so_is_not_registered(
@@ -362,3 +366,63 @@ def test_a_client_with_keys_gets_no_secret(installation: Installation) -> None:
     assert "key 1 is not a public key" in private.err
     assert "holds no key" in empty.err
     assert installation.tocsin("client", "rotate-secret", "robot").code == 1
+
+
+async def test_a_client_that_users_log_in_to_is_registered_changed_disabled_and_deleted(
+    installation: Installation,
+) -> None:
+    callback = "https://app.example/callback"
+    added = installation.tocsin(
+        *("client", "add", "app", "--public", "--redirect-uri", callback, "--name", "App", "--json")
+    ).json()
+    assert added == {"client_id": "app", "keys": 0, "public": True}
+    changed = installation.tocsin("client", "set", "app", "--scope", "read", "--skip-consent", "--json").json()
+    assert (changed["grants"], changed["redirect_uris"]) == (["authorization_code", "refresh_token"], [callback])
+    assert (changed["scopes"], changed["skip_consent"], changed["name"]) == (["read"], True, "App")
+    assert installation.tocsin("client", "set", "app").code == 2
+    assert installation.tocsin("client", "set", "app", "--redirect-uri", "http://app.example/").code == 2
+    assert installation.tocsin("client", "set", "nobody", "--name", "x").code == 1
+    assert installation.tocsin("client", "rotate-secret", "app").code == 1
+
+    for what in ("disable", "enable", "delete"):
+        ran = installation.tocsin("client", what, "app", "--reason", "a test", "--json").json()
+        assert ran["client_id"] == "app"
+        assert ("revocation" in ran) == (what != "enable")
+    listed = installation.tocsin("client", "list", "--json").json()["clients"]
+    assert "app" not in {client["client_id"] for client in listed}
+    assert installation.tocsin("client", "disable", "app", "--reason", "x").code == 2
+
+
+async def test_a_person_logs_in_through_a_browser_to_a_program_on_the_same_machine(installation: Installation) -> None:
+    login = read_login(installation.folder / ".tocsin" / "demo-user.json")
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tocsin", "login", "--scope", "demo:read", "--json"),
+        cwd=installation.folder,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        assert process.stderr is not None
+        async with asyncio.timeout(60):
+            while "/oauth2/authorize?" not in (line := (await process.stderr.readline()).decode()):
+                assert line, "it has ended"
+        async with http_browser(installation.issuer) as browser:
+            page = await browser.get(line.strip())
+            page = await browser.log_in(page, login.username, login.password)
+            page = await browser.send(page, decision="allow")
+            assert page.sent_to is not None
+            async with aiohttp.ClientSession() as session:
+                async with session.get(page.sent_to.replace("state=", "state=x")) as refused:
+                    assert refused.status == 400
+                async with session.get(page.sent_to) as shown:
+                    assert "You can close this page" in await shown.text()
+        async with asyncio.timeout(60):
+            out, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode == 0
+    answer = json.loads(out)
+    assert answer["scope"] == "demo:read"
+    assert await installation.status(answer["access_token"]) == 200

@@ -47,10 +47,10 @@ async def test_of_what_was_given_before_the_last_revocation_nothing_is_good(
 
     async with installation.running(port=0) as second:
         other = WebClient(second, web.client_id, web.secret)
-        both = [logins(web), logins(other), logins(web)]
-        *given, _ = await asyncio.gather(*both, revoking())
+        going = [asyncio.create_task(logins(client)) for client in (web, other, web)]
+        await revoking()
+        tokens = [each for some in await asyncio.gather(*going) for each in some]
         await issuer.revoke(selector={"sub": sub})
-        tokens = [each for some in given for each in some]
         async with installation.agent() as agent:
             for each in tokens:
                 while rejection(agent, each["access_token"]) is None:

@@ -87,4 +87,5 @@ def test_addresses_lie_below_the_path_of_the_issuer() -> None:
 
 
 def test_scopes_that_everybody_knows_are_told_in_words() -> None:
-    assert described(["email", "orders:read"]) == [("email", "See your email address"), ("orders:read", "orders:read")]
+    assert described(["email"]) == [("email", "See your email address")]
+    assert described(["orders:read"]) == [("orders:read", "Use “orders:read”")]
