@@ -17,6 +17,8 @@ from issuer.redirect_uris import matches
 
 MAX_NONCE: Final = 512
 _PROMPTS: Final = frozenset({"none", "login", "consent"})
+_NAME: Final = re.compile(r"[a-z_]{1,64}")
+"""Names that may stand in ``error_description`` (RFC 6749 section 4.1.2.1)."""
 _MAX_AGE: Final = re.compile(r"[0-9]{1,9}")
 
 
@@ -92,7 +94,9 @@ def checked(parameters: Parameters, to: Recipient, default_audience: str) -> Aut
 def repeated(parameters: Parameters) -> None:
     """No parameter comes twice (RFC 6749 section 3.1), but ``resource``."""
     if parameters.repeated:
-        raise invalid_request(f"parameter {min(parameters.repeated)[:64]!r} is repeated")
+        name = min(parameters.repeated)
+        shown = f"parameter '{name}'" if _NAME.fullmatch(name) else "a parameter"
+        raise invalid_request(f"{shown} is repeated")
 
 
 def request(parameters: Parameters) -> None:

@@ -1,6 +1,7 @@
 """Authorization codes: given once, redeemed once. Kept hashed: they have 256 random bits."""
 
 import hashlib
+import logging
 import secrets
 from typing import Final
 
@@ -16,6 +17,8 @@ from issuer.settings import IssuerSettings
 from issuer.store.database import Database
 from issuer.store.schema import codes
 from verifier_agent import Secret
+
+log = logging.getLogger(__name__)
 
 CODE_BYTES: Final = 32
 GOOD_FOR_SECONDS: Final = 60.0
@@ -126,6 +129,7 @@ class CodeStore:
                 reason="an authorization code was used twice",
                 actor=f"client {family.client_id}",
             )
+        log.warning("code_reused", extra={"client_id": family.client_id, "grant_id": row.family})
         if event is not None:
             await self._revocations.enforce(event)
         raise no_good()

@@ -164,10 +164,9 @@ async def _must_be_asked(
     if "consent" not in asked.prompt:
         if asked.client.skip_consent:
             return False
-        if may_be_remembered(asked):
-            given = await services.consents.given(session.sub, asked.client.client_id)
-            if asked.scope and set(asked.scope) <= given:
-                return False
+        known = (session.sub, asked.client.client_id, asked.scope)
+        if may_be_remembered(asked) and await services.consents.covers(*known):
+            return False
     if "none" in asked.prompt:
         raise OAuthError("consent_required", "the user must agree")
     return True

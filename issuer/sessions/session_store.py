@@ -1,12 +1,14 @@
 """Sessions in the store: begun, found again, ended. What the cookie holds is kept hashed: it has 256 random bits."""
 
 import hashlib
+import logging
 import secrets
 from typing import Final
 
 import msgspec
 from sqlalchemy import RowMapping, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.elements import ColumnElement
 
 from events import Selector, SignedEvent
 from issuer.families import Standing
@@ -16,6 +18,8 @@ from issuer.settings import IssuerSettings
 from issuer.store.database import Database
 from issuer.store.schema import codes, sessions
 from verifier_agent import Secret
+
+log = logging.getLogger(__name__)
 
 SID_BYTES: Final = 16
 COOKIE_BYTES: Final = 32
@@ -59,6 +63,7 @@ class SessionStore:
             await connection.execute(
                 insert(sessions).values(**msgspec.structs.asdict(session), hash=_hashed(held.reveal()), used_at=now)
             )
+        log.info("session_begun", extra={"sid": session.sid})
         return session, held
 
     async def find(self, held: str) -> Session | None:
@@ -97,6 +102,7 @@ class SessionStore:
                 event = await self._revocations.decide(
                     connection, Selector.of(sid=session.sid), reason=reason, actor=actor
                 )
+        log.info("session_ended", extra={"sid": session.sid})
         if event is not None:
             await self._revocations.enforce(event)
 
@@ -109,9 +115,9 @@ class SessionStore:
                 delete(sessions).where((sessions.c.expires_at < now) | idle | sessions.c.ended_at.is_not(None))
             )
 
-    async def _end(self, connection: AsyncConnection, which: object) -> None:
+    async def _end(self, connection: AsyncConnection, which: ColumnElement[bool]) -> None:
         await connection.execute(
-            update(sessions).where(which, sessions.c.ended_at.is_(None)).values(ended_at=self._database.time())  # type: ignore[arg-type]
+            update(sessions).where(which, sessions.c.ended_at.is_(None)).values(ended_at=self._database.time())
         )
 
 

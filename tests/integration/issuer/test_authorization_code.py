@@ -296,3 +296,21 @@ async def test_two_browsers_are_two_sessions(web: WebClient, browser: HttpBrowse
         others = granted(await web.redeem(await web.log_in(another)))
     sids = {unverified(each["access_token"])["sid"] for each in (tokens, others)}
     assert len(sids) == 2
+
+
+async def test_a_consent_to_no_scope_at_all_is_remembered_too(
+    browser: HttpBrowser, web: WebClient, installation: Installation, issuer: Replica
+) -> None:
+    credentials = await installation.client("bare", grants=("authorization_code",), redirect_uris=(CALLBACK,))
+    bare = WebClient(issuer, *credentials)
+    page = await browser.log_in(await browser.get(bare.request()))
+    assert "Know who you are" in page.text
+    await browser.send(page, decision="allow")
+    assert "code" in (await browser.get(bare.request(prompt="none"))).parameters
+
+
+async def test_what_is_told_to_a_client_has_no_character_that_rfc_6749_forbids(
+    web: WebClient, browser: HttpBrowser
+) -> None:
+    back = await browser.get(web.request() + "&%22%5C=1&%22%5C=2")
+    assert back.parameters["error_description"] == "a parameter is repeated"
