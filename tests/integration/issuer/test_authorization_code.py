@@ -111,6 +111,7 @@ async def test_a_code_that_is_redeemed_twice_takes_back_what_it_gave(
     async with installation.agent() as agent:
         assert rejection(agent, tokens["access_token"]) is None
         assert refused(await web.redeem(code)) == "invalid_grant"
+        assert not (await web.ask({"token": tokens["access_token"]}, "/oauth2/introspect")).json()["active"]
 
         while rejection(agent, tokens["access_token"]) is None:
             await agent.changed()

@@ -1,6 +1,10 @@
 """Where browsers may be sent back to: what may be registered, and what matches it."""
 
+import re
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from issuer.redirect_uris import check_registered, form_target, matches, origin
 
@@ -63,7 +67,7 @@ def test_anything_else_may_not_be_registered(uri: str, reason: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "given",
+    "tried",
     [
         "https://app.example/callback/",
         "https://app.example/callback?x=1",
@@ -79,13 +83,13 @@ def test_anything_else_may_not_be_registered(uri: str, reason: str) -> None:
         "",
     ],
 )
-def test_a_web_address_matches_itself_alone(given: str) -> None:
+def test_a_web_address_matches_itself_alone(tried: str) -> None:
     assert matches("https://app.example/callback", "https://app.example/callback")
-    assert not matches("https://app.example/callback", given)
+    assert not matches("https://app.example/callback", tried)
 
 
 @pytest.mark.parametrize(
-    ("registered", "given"),
+    ("registered", "tried"),
     [
         ("http://127.0.0.1/callback", "http://127.0.0.1:51004/callback"),
         ("http://127.0.0.1:1/callback", "http://127.0.0.1:51004/callback"),
@@ -93,12 +97,12 @@ def test_a_web_address_matches_itself_alone(given: str) -> None:
         ("http://127.0.0.1/callback?a=b", "http://127.0.0.1:51004/callback?a=b"),
     ],
 )
-def test_of_a_loopback_address_the_port_is_free(registered: str, given: str) -> None:
-    assert matches(registered, given)
+def test_of_a_loopback_address_the_port_is_free(registered: str, tried: str) -> None:
+    assert matches(registered, tried)
 
 
 @pytest.mark.parametrize(
-    "given",
+    "tried",
     [
         "http://127.0.0.1:51004/other",
         "http://127.0.0.1:51004/callback?x=1",
@@ -115,8 +119,8 @@ def test_of_a_loopback_address_the_port_is_free(registered: str, given: str) -> 
         "http://127.0.0.1:51004@evil.example/callback",
     ],
 )
-def test_nothing_but_the_port_is_free(given: str) -> None:
-    assert not matches("http://127.0.0.1/callback", given)
+def test_nothing_but_the_port_is_free(tried: str) -> None:
+    assert not matches("http://127.0.0.1/callback", tried)
 
 
 def test_https_on_a_loopback_address_has_the_port_that_it_was_registered_with() -> None:
@@ -136,3 +140,31 @@ def test_https_on_a_loopback_address_has_the_port_that_it_was_registered_with() 
 def test_what_a_policy_and_a_person_are_told_of_it(uri: str, source: str, shown: str) -> None:
     assert form_target(uri) == source
     assert origin(uri) == shown
+
+
+REGISTERED = ("https://app.example/callback", "http://127.0.0.1/callback", "com.example.app:/callback")
+WORDS = (
+    "https: http: // / \\ @ : :443 :51004 127.0.0.1 app.example evil.example ? # callback %2f %00 .. . [::1] ; & "
+    "com.example.app: javascript:"
+).split()
+PIECES = st.sampled_from([*WORDS, "\n", " ", "\u3002"])
+READ_ALIKE = r"https://[a-zA-Z0-9]|http://127\.0\.0\.1([:/?]|$)|http://\[::1\]|[a-z0-9+-]+\."
+
+
+@given(st.one_of(st.text(), st.lists(PIECES, max_size=8).map("".join)), st.sampled_from(REGISTERED))
+def test_whatever_matches_is_what_was_registered_but_for_a_loopback_port(given_uri: str, registered: str) -> None:
+    if matches(registered, given_uri):
+        without_port = re.sub(r"^(http://127\.0\.0\.1):[0-9]{1,5}/", r"\1/", given_uri)
+        assert registered in (given_uri, without_port)
+
+
+@given(st.one_of(st.text(), st.lists(PIECES, max_size=8).map("".join)))
+def test_whatever_may_be_registered_is_read_alike_by_everybody(uri: str) -> None:
+    try:
+        check_registered(uri, public=True)
+    except ValueError:
+        return
+    assert uri.isascii()
+    assert uri.isprintable()
+    assert not set(uri) & set(" \\#*@")
+    assert re.match(READ_ALIKE, uri)
