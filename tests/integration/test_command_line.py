@@ -15,6 +15,7 @@ import pytest
 
 from issuer.keys.generation import generate, public
 from tests.http_browser import http_browser
+from tests.services.ports import free_ports
 from tocsin.delivery import fetch_token
 from tocsin.processes import Program
 from tocsin.settings import Credentials
@@ -227,7 +228,7 @@ async def test_a_client_is_registered_and_given_further_secrets(installation: In
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--grant", "nosuchgrant"], "there is no grant 'nosuchgrant', only client_credentials"),
+        (["--grant", "nosuchgrant"], "there is no grant 'nosuchgrant', only authorization_code, client_credentials"),
         (["--token-lifetime", "25h"], "above setting 'token_lifetime_ceiling', 86400 s"),
         (["--redirect-uri", "http://app.example/"], "is http, which only 127.0.0.1 and [::1] may be; use https"),
         (["--public", "--grant", "client_credentials"], "not for public clients"),
@@ -393,36 +394,43 @@ async def test_a_client_that_users_log_in_to_is_registered_changed_disabled_and_
     assert installation.tocsin("client", "disable", "app", "--reason", "x").code == 2
 
 
-async def test_a_person_logs_in_through_a_browser_to_a_program_on_the_same_machine(installation: Installation) -> None:
-    login = read_login(installation.folder / ".tocsin" / "demo-user.json")
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tocsin", "login", "--scope", "demo:read", "--json"),
-        cwd=installation.folder,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        assert process.stderr is not None
-        async with asyncio.timeout(60):
-            while "/oauth2/authorize?" not in (line := (await process.stderr.readline()).decode()):
-                assert line, "it has ended"
-        async with http_browser(installation.issuer) as browser:
-            page = await browser.get(line.strip())
-            page = await browser.log_in(page, login.username, login.password)
-            page = await browser.send(page, decision="allow")
-            assert page.sent_to is not None
-            async with aiohttp.ClientSession() as session:
-                async with session.get(page.sent_to.replace("state=", "state=x")) as refused:
-                    assert refused.status == 400
-                async with session.get(page.sent_to) as shown:
-                    assert "You can close this page" in await shown.text()
-        async with asyncio.timeout(60):
-            out, _ = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    assert process.returncode == 0
+async def test_a_person_logs_in_through_a_browser_to_a_program_on_the_same_machine(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / ".tocsin")
+    await workspace.set_up(port=free_ports(1)[0])
+    program = [sys.executable, "-m", "tocsin", "--config", str(workspace.config)]
+    async with Program("issuer", ["tocsin", *program[3:], "issuer", "--json"], tmp_path) as issuer:
+        process = await asyncio.create_subprocess_exec(
+            *(*program, "login", "--scope", "demo:read", "--json"),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        try:
+            assert process.stderr is not None
+            async with asyncio.timeout(60):
+                while "/oauth2/authorize?" not in (line := (await process.stderr.readline()).decode()):
+                    assert line, "it has ended"
+            await comes_back(f"http://127.0.0.1:{issuer.announcement['port']}", line.strip(), workspace)
+            async with asyncio.timeout(60):
+                out, err = await process.communicate()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+    assert process.returncode == 0, err
     answer = json.loads(out)
     assert answer["scope"] == "demo:read"
-    assert await installation.status(answer["access_token"]) == 200
+    assert answer.keys() >= {"access_token", "refresh_token", "expires_in"}
+
+
+async def comes_back(issuer: str, address: str, workspace: Workspace) -> None:
+    """What the browser does; the program takes no answer but to its own question."""
+    login = read_login(workspace.demo_user)
+    async with http_browser(issuer) as browser:
+        page = await browser.log_in(await browser.get(address), login.username, login.password)
+        page = await browser.send(page, decision="allow")
+        assert page.sent_to is not None
+        async with aiohttp.ClientSession() as session:
+            async with session.get(page.sent_to.replace("state=", "state=x")) as refused:
+                assert refused.status == 400
+            async with session.get(page.sent_to) as shown:
+                assert "You can close this page" in await shown.text()

@@ -64,6 +64,8 @@ async def test_a_revocation_by_sid_ends_the_session_and_all_that_came_of_it(
         assert refused(await web.refresh(tokens["refresh_token"]))
         assert refused(await web.redeem(code))
         assert await is_asked_to_log_in(web, browser)
+        assert await issuer.services.parts.sessions.find(browser.cookies["tocsin-session"]) is None
+        assert "Signed out" in (await browser.get("/oauth2/logout")).text, "there is nobody to ask"
 
         assert rejection(agent, others["access_token"]) is None
         assert not await is_asked_to_log_in(web, elsewhere)

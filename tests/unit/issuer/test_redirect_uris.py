@@ -143,10 +143,11 @@ def test_what_a_policy_and_a_person_are_told_of_it(uri: str, source: str, shown:
 
 
 REGISTERED = ("https://app.example/callback", "http://127.0.0.1/callback", "com.example.app:/callback")
-WORDS = (
-    "https: http: // / \\ @ : :443 :51004 127.0.0.1 app.example evil.example ? # callback %2f %00 .. . [::1] ; & "
-    "com.example.app: javascript:"
-).split()
+WORDS = re.findall(
+    r"\S+",
+    r"https: http: // / \ @ : :443 :51004 127.0.0.1 app.example evil.example ? # callback %2f %00 .. . [::1] ; & "
+    r"com.example.app: javascript:",
+)
 PIECES = st.sampled_from([*WORDS, "\n", " ", "\u3002"])
 READ_ALIKE = r"https://[a-zA-Z0-9]|http://127\.0\.0\.1([:/?]|$)|http://\[::1\]|[a-z0-9+-]+\."
 
