@@ -42,11 +42,12 @@ async def test_a_client_that_shows_its_id_token_logs_its_user_out_and_gets_the_b
     web: WebClient, browser: HttpBrowser, issuer: Replica
 ) -> None:
     tokens = await tokens_of(web, browser)
-    hint = await id_token(issuer, tokens["access_token"])
+    hint, held = await id_token(issuer, tokens["access_token"]), browser.cookies["tocsin-session"]
     page = await browser.get(logout(id_token_hint=hint, post_logout_redirect_uri=BYE, state="a b"))
 
     assert page.sent_to == f"{BYE}?state=a+b"
     assert "tocsin-session" not in browser.cookies
+    browser.plant("tocsin-session", held)
     assert not await is_logged_in(web, browser)
     assert (await web.refresh(tokens["refresh_token"])).status == 200, "tokens live on unless a setting says otherwise"
 

@@ -207,7 +207,7 @@ async def test_revocations_are_kept_for_sessions_and_codes_as_they_are_for_famil
 ) -> None:
     """What every replica forgets is older than the oldest of them; a new replica learns of all that is not."""
     own_agent, standing = issuer.services.own_agent, issuer.services.standing
-    await web.log_in(browser)
+    await browser.log_in(await browser.get(web.request()))  # and no code is given
     gsq = own_agent.rsq
     await issuer.revoke(selector={"client_id": "somebody"})
     assert await issuer.services.families.oldest_gsq(own_agent.rsq) == gsq
