@@ -53,6 +53,9 @@ class IssuerSettings(msgspec.Struct, frozen=True, kw_only=True):
             "refresh_grace",
             "user_claims",
             "audience",
+            "session_lifetime",
+            "session_idle_lifetime",
+            "logout_revokes_tokens",
         }
     )
     """What may change while an issuer runs."""

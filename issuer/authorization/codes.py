@@ -17,6 +17,7 @@ from issuer.settings import IssuerSettings
 from issuer.store.database import Database
 from issuer.store.schema import codes
 from verifier_agent import Secret
+from verifier_agent.hot import Live
 
 log = logging.getLogger(__name__)
 
@@ -63,9 +64,9 @@ class CodeStore:
     """The one place where codes are given and redeemed."""
 
     def __init__(
-        self, settings: IssuerSettings, database: Database, families: FamilyStore, revocations: RevocationService
+        self, live: Live[IssuerSettings], database: Database, families: FamilyStore, revocations: RevocationService
     ) -> None:
-        self._settings = settings
+        self._live = live
         self._database = database
         self._families = families
         self._revocations = revocations
@@ -137,7 +138,7 @@ class CodeStore:
     async def purge(self) -> None:
         """Remove what has expired, a used code when no token that was given for it can be alive without a renewal."""
         now = self._database.time()
-        past = codes.c.expires_at < now - self._settings.token_lifetime_ceiling
+        past = codes.c.expires_at < now - self._live.now.token_lifetime_ceiling
         unused = codes.c.used_at.is_(None) & (codes.c.expires_at < now)
         async with self._database.write() as connection:
             await connection.execute(delete(codes).where(past | unused))

@@ -18,6 +18,7 @@ from issuer.settings import IssuerSettings
 from issuer.store.database import Database
 from issuer.store.schema import codes, sessions
 from verifier_agent import Secret
+from verifier_agent.hot import Live
 
 log = logging.getLogger(__name__)
 
@@ -31,9 +32,9 @@ class SessionStore:
     """The one place where sessions are begun, found and ended."""
 
     def __init__(
-        self, settings: IssuerSettings, database: Database, standing: Standing, revocations: RevocationService
+        self, live: Live[IssuerSettings], database: Database, standing: Standing, revocations: RevocationService
     ) -> None:
-        self._settings = settings
+        self._live = live
         self._database = database
         self._standing = standing
         self._revocations = revocations
@@ -54,7 +55,7 @@ class SessionStore:
             sub=sub,
             gsq=gsq,
             auth_time=auth_time,
-            expires_at=auth_time + self._settings.session_lifetime,
+            expires_at=auth_time + self._live.now.session_lifetime,
         )
         held, now = Secret(secrets.token_urlsafe(COOKIE_BYTES)), self._database.time()
         async with self._database.write() as connection:
@@ -74,7 +75,7 @@ class SessionStore:
         )
         async with self._database.read() as connection:
             row = (await connection.execute(query)).mappings().one_or_none()
-        if row is None or row["unused"] > self._settings.session_idle_lifetime:
+        if row is None or row["unused"] > self._live.now.session_idle_lifetime:
             return None
         session = _session(row)
         if not self.stands(session):
@@ -98,7 +99,7 @@ class SessionStore:
         async with self._database.write() as connection:
             await self._end(connection, sessions.c.sid == session.sid)
             await connection.execute(delete(codes).where(codes.c.sid == session.sid, codes.c.used_at.is_(None)))
-            if self._settings.logout_revokes_tokens:
+            if self._live.now.logout_revokes_tokens:
                 event = await self._revocations.decide(
                     connection, Selector.of(sid=session.sid), reason=reason, actor=actor
                 )
@@ -109,7 +110,7 @@ class SessionStore:
     async def purge(self) -> None:
         """Remove what has ended."""
         now = self._database.time()
-        idle = sessions.c.used_at < now - self._settings.session_idle_lifetime - NOTED_EVERY_SECONDS
+        idle = sessions.c.used_at < now - self._live.now.session_idle_lifetime - NOTED_EVERY_SECONDS
         async with self._database.write() as connection:
             await connection.execute(
                 delete(sessions).where((sessions.c.expires_at < now) | idle | sessions.c.ended_at.is_not(None))
