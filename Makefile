@@ -7,7 +7,7 @@ UV ?= uv
 LOCK := $(UV) pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 --upgrade
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test fast fuzz mutants faults soak bench bench-delivery bench-peers pythons services compose lint format lock clean
+.PHONY: help demo run test fast fuzz mutants faults soak bench bench-delivery bench-peers pythons services compose screenshots lint format lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -67,6 +67,9 @@ pythons: ## the fast tests on every supported Python that this machine has
 
 compose: ## build the image, bring up docker-compose.yml, check it from outside, take it down (needs Docker; 2 to 4 minutes)
 	@$(PYTHON) -m tests.compose
+
+screenshots: $(VENV)/dev.stamp ## take the pictures of docs/pages/ anew (needs Chromium)
+	@$(BIN)/python -m tests.chromium.screenshots
 
 lint: $(VENV)/dev.stamp ## ruff, mypy strict, import rules
 	@$(BIN)/ruff check .

@@ -13,6 +13,8 @@ from aiohttp import web
 
 from events import EventKey, EventOpener, EventSigner, IssuerTrust, LogError
 from events.log import EventLog, Retention, open_log
+from issuer.authorization.codes import CodeStore
+from issuer.authorization.consents import ConsentStore
 from issuer.client_assertions import ClientAssertions
 from issuer.clients import ClientStore
 from issuer.endpoints import cross_origin
@@ -39,9 +41,11 @@ from issuer.outbox.outbox import Outbox
 from issuer.outbox.own_agent import OwnAgent
 from issuer.outbox.relay import Relay
 from issuer.outbox.snapshots import Snapshots
+from issuer.pages import FormSeal, Pages
 from issuer.parts import Parts
 from issuer.recovery.recovery import Recovery
 from issuer.revocations import RevocationService
+from issuer.sessions import Cookies, SessionStore
 from issuer.settings import IssuerSettings
 from issuer.store.database import Database
 from issuer.store.migration import check_version, migrate
@@ -100,14 +104,18 @@ async def running_services(
         own_agent.also_tell(standing.hear)
         revocations = RevocationService(settings, database, outbox, own_agent, relay)
         clients = ClientStore(database)
+        await outbox.initialise()
         passwords = Passwords()
         stack.callback(passwords.close)
+        families = FamilyStore(live, database, revocations)
         parts = Parts(
             live=live,
             clock=clock,
             users=UserStore(database, passwords),
-            families=FamilyStore(live, database, revocations),
+            families=families,
             own_agent=own_agent,
+            sessions=SessionStore(live, database, standing, revocations),
+            codes=CodeStore(live, database, families, revocations),
         )
         services = Services(
             followed=followed,
@@ -126,8 +134,11 @@ async def running_services(
             feed=feed,
             fleet=Fleet(settings.issuer, database, clock),
             snapshots=Snapshots(own_agent, Heartbeats(database, outbox, signer, clock), signer, clock),
+            pages=Pages(settings.issuer),
+            seal=FormSeal(await vault.form_key()),
+            cookies=Cookies(settings.issuer),
+            consents=ConsentStore(database),
         )
-        await outbox.initialise()
         await services.keys.initialise()
         await note_ceiling(database, settings.token_lifetime_ceiling)  # before any token is made under it
         async with database.read() as connection:
@@ -236,9 +247,8 @@ async def _background(services: Services, event_log: EventLog) -> AsyncIterator[
         services.settings.token_lifetime_ceiling,
         services.families,
         services.standing,
-        services.assertions,
-        services.fleet,
         services.leadership,
+        also_purge=[services.assertions, services.fleet, services.parts.sessions, services.parts.codes],
     )
     retention = Retention.covering(services.settings.token_lifetime_ceiling)
     listener = AgentsListener(

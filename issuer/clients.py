@@ -4,15 +4,17 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
-from sqlalchemy import Insert, RowMapping, delete, insert, select
+from sqlalchemy import Insert, RowMapping, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from events import jose
 from issuer.errors import Conflict, NotFound
+from issuer.redirect_uris import check_registered
 from issuer.store.database import Database
 from issuer.store.schema import client_secrets, clients
 from verifier_agent import Secret
@@ -21,6 +23,9 @@ SECRET_BYTES: Final = 32
 SECRETS_AT_ONCE: Final = 2
 """The one in use and the one that replaces it."""
 MAX_NAME: Final = 256
+CODE_GRANT: Final = "authorization_code"
+CONFIDENTIAL_ALONE: Final = frozenset({"client_credentials", "urn:ietf:params:oauth:grant-type:token-exchange"})
+"""Grants by which a client speaks for itself (RFC 6749 section 4.4), or with what others have sent it."""
 _CLIENT_ID: Final = re.compile(r"[A-Za-z0-9._~-]{1,128}")
 _SCOPE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,128}")
 """RFC 6749 section 3.3."""
@@ -39,6 +44,10 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
         token_alg: signature algorithm of its tokens; ``None`` for the issuer's default.
         disabled: whether it may do nothing any more.
         jwks: public keys of a client that authenticates by ``private_key_jwt``; such a client has no secret.
+        redirect_uris: where browsers may be sent back to with an answer, see ``redirect_uris.matches``.
+        post_logout_redirect_uris: where they may be sent after a logout.
+        public: whether it can keep no secret (RFC 6749 section 2.1), and so authenticates by ``none``.
+        skip_consent: whether users need not agree: the client is one with the issuer.
     """
 
     client_id: str
@@ -50,6 +59,10 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
     token_alg: str | None = None
     disabled: bool = False
     jwks: tuple[dict[str, str], ...] = ()
+    redirect_uris: tuple[str, ...] = ()
+    post_logout_redirect_uris: tuple[str, ...] = ()
+    public: bool = False
+    skip_consent: bool = False
 
     def __post_init__(self) -> None:
         if not _CLIENT_ID.fullmatch(self.client_id):
@@ -63,6 +76,19 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError(f"token_lifetime must be 1 s or more, not {self.token_lifetime}")
         if self.token_alg is not None and self.token_alg not in jose.ALGORITHMS:
             raise ValueError(f"token_alg must be one of {', '.join(jose.ALGORITHMS)}, not {self.token_alg!r}")
+        self._check_browser_fields()
+
+    def _check_browser_fields(self) -> None:
+        for uri in (*self.redirect_uris, *self.post_logout_redirect_uris):
+            check_registered(uri, public=self.public)
+        if self.public and self.jwks:
+            raise ValueError("a public client has no keys: it authenticates by none")
+        if self.public and (confidential := CONFIDENTIAL_ALONE.intersection(self.grants)):
+            raise ValueError(
+                f"grant {min(confidential)!r} is not for public clients: anybody can say that they are one"
+            )
+        if CODE_GRANT in self.grants and not self.redirect_uris:
+            raise ValueError(f"grant {CODE_GRANT!r} needs redirect_uris")
 
 
 class ClientStore:
@@ -81,14 +107,14 @@ class ClientStore:
         await self._add(client, [secret])
         return secret
 
-    async def add_with_keys(self, client: Client) -> None:
-        """Register a client that has keys, and no secret.
+    async def add_without_secret(self, client: Client) -> None:
+        """Register a client that has keys instead, or is public.
 
         Raises:
             Conflict: there is one with this ``client_id``.
-            ValueError: it has no keys.
+            ValueError: it has no keys, and is not public.
         """
-        if not client.jwks:
+        if not client.jwks and not client.public:
             raise ValueError(f"client {client.client_id!r} has no keys")
         await self._add(client, [])
 
@@ -113,16 +139,16 @@ class ClientStore:
 
         Raises:
             NotFound: no such client.
-            Conflict: it authenticates with a key, and not with a secret.
+            Conflict: it has none.
         """
         secret = _new_secret()
         async with self._database.write() as connection:
-            query = select(clients.c.jwks).where(clients.c.client_id == client_id).with_for_update()
+            query = select(clients.c.jwks, clients.c.public).where(clients.c.client_id == client_id).with_for_update()
             row = (await connection.execute(query)).one_or_none()
             if row is None:
                 raise NotFound(f"there is no client {client_id!r}")
-            if row.jwks:
-                raise Conflict(f"client {client_id!r} authenticates with a key, and has no secret")
+            if row.jwks or row.public:
+                raise Conflict(f"client {client_id!r} has no secret: it authenticates with a key, or is public")
             await connection.execute(self._secret_row(client_id, secret))
             newest = (
                 select(client_secrets.c.id)
@@ -135,6 +161,46 @@ class ClientStore:
                 delete(client_secrets).where(client_secrets.c.client_id == client_id, client_secrets.c.id.not_in(keep))
             )
         return secret
+
+    async def change(self, client_id: str, changes: Mapping[str, object]) -> Client:
+        """Change what a client may; what it is as a whole must be possible still.
+
+        Raises:
+            NotFound: no such client.
+            ValueError: such a client cannot be.
+        """
+        async with self._database.write() as connection:
+            query = select(clients).where(clients.c.client_id == client_id).with_for_update()
+            row = (await connection.execute(query)).mappings().one_or_none()
+            if row is None:
+                raise NotFound(f"there is no client {client_id!r}")
+            changed = msgspec.structs.replace(_from_row(row), **changes)
+            values = {name: list(value) if isinstance(value, tuple) else value for name, value in changes.items()}
+            await connection.execute(update(clients).where(clients.c.client_id == client_id).values(**values))
+        return changed
+
+    async def switch(self, connection: AsyncConnection, client_id: str, *, disabled: bool) -> None:
+        """Let the client do nothing any more, or again, in a transaction of the caller's.
+
+        Raises:
+            NotFound: no such client.
+        """
+        await self._must_exist(connection, client_id)
+        await connection.execute(update(clients).where(clients.c.client_id == client_id).values(disabled=disabled))
+
+    async def delete(self, connection: AsyncConnection, client_id: str) -> None:
+        """Remove the client with all that hangs on it, in a transaction of the caller's.
+
+        Raises:
+            NotFound: no such client.
+        """
+        await self._must_exist(connection, client_id)
+        await connection.execute(delete(clients).where(clients.c.client_id == client_id))
+
+    async def _must_exist(self, connection: AsyncConnection, client_id: str) -> None:
+        query = select(clients.c.client_id).where(clients.c.client_id == client_id).with_for_update()
+        if not _CLIENT_ID.fullmatch(client_id) or (await connection.execute(query)).one_or_none() is None:
+            raise NotFound(f"there is no client {client_id[:MAX_NAME]!r}")
 
     async def find(self, client_id: str) -> Client | None:
         """The client of this identifier, unless it may do nothing any more."""

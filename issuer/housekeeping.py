@@ -2,12 +2,12 @@
 
 import asyncio
 import logging
-from typing import Final
+from collections import deque
+from collections.abc import Sequence
+from typing import Final, Protocol
 
-from issuer.client_assertions import ClientAssertions
 from issuer.errors import StoreUnavailable
 from issuer.families import FamilyStore, Standing
-from issuer.fleet import Fleet
 from issuer.keys.key_service import KeyService
 from issuer.leadership import Leadership, LeadershipLost
 from issuer.outbox.horizon import note_ceiling, read_horizon
@@ -18,6 +18,15 @@ from issuer.store.database import Database
 log = logging.getLogger(__name__)
 
 EVERY_SECONDS: Final = 30.0
+LONGEST_REQUEST_ROUNDS: Final = 20
+"""No request takes as many rounds, ten minutes, from reading ``gsq`` to keeping what it has begun with it."""
+
+
+class Purged(Protocol):
+    """Keeps what ends by itself."""
+
+    async def purge(self) -> object:
+        """Let go of what has ended."""
 
 
 class Housekeeping:
@@ -32,9 +41,8 @@ class Housekeeping:
         token_lifetime_ceiling: float,
         families: FamilyStore,
         standing: Standing,
-        assertions: ClientAssertions,
-        fleet: Fleet,
         leadership: Leadership,
+        also_purge: Sequence[Purged] = (),
     ) -> None:
         self._database = database
         self._keys = keys
@@ -43,9 +51,9 @@ class Housekeeping:
         self._ceiling = token_lifetime_ceiling
         self._families = families
         self._standing = standing
-        self._assertions = assertions
-        self._fleet = fleet
+        self._purged: Sequence[Purged] = (families, *also_purge)
         self._leadership = leadership
+        self._known = deque[int](maxlen=LONGEST_REQUEST_ROUNDS)
 
     async def run(self) -> None:
         """Do it for ever, until cancelled."""
@@ -66,11 +74,11 @@ class Housekeeping:
             LeadershipLost: another replica leads by now.
         """
         await note_ceiling(self._database, self._ceiling)
-        await self._families.purge()
-        await self._assertions.purge()
-        await self._fleet.forget()
-        known = self._own_agent.rsq  # before it is asked: a family that is begun meanwhile knows as much
-        self._standing.forget(await self._families.oldest_gsq(known))
+        for purged in self._purged:
+            await purged.purge()
+        self._known.append(self._own_agent.rsq)
+        if len(self._known) == LONGEST_REQUEST_ROUNDS:  # what a login rests on that is going on now is no older
+            self._standing.forget(await self._families.oldest_gsq(self._known[0]))
         async with self._database.read() as connection:
             horizon = await read_horizon(connection, self._database, self._ceiling)
         life = horizon.past_every_token - horizon.newest

@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 
+from issuer.authorization.codes import CodeStore
 from issuer.families import FamilyStore
 from issuer.outbox.own_agent import OwnAgent
+from issuer.sessions import SessionStore
 from issuer.settings import IssuerSettings
 from issuer.users import UserStore
 from verifier_agent.clocks import Clock
@@ -20,6 +22,8 @@ class Parts:
         users: to find users, and to tell whether a password is theirs.
         families: to keep what a user has agreed to.
         own_agent: to verify tokens of ours.
+        sessions: of users who logged in in a browser.
+        codes: that were given to browsers.
     """
 
     live: Live[IssuerSettings]
@@ -27,6 +31,8 @@ class Parts:
     users: UserStore
     families: FamilyStore
     own_agent: OwnAgent
+    sessions: SessionStore
+    codes: CodeStore
 
     @property
     def settings(self) -> IssuerSettings:

@@ -42,6 +42,9 @@ class IssuerSettings(msgspec.Struct, frozen=True, kw_only=True):
         grant_lifetime: longest time from the login of a user to the end of what comes of it, however often renewed.
         refresh_token_lifetime: how long a refresh token may lie unused.
         refresh_grace: for how long after its use a refresh token may be used again, if its successor has not been.
+        session_lifetime: longest time that a login in a browser is good for, however much it is used.
+        session_idle_lifetime: how long such a login may lie unused.
+        logout_revokes_tokens: whether logging out also revokes, by event, all tokens that came of the session.
         password_grant: whether there is the password grant, which RFC 9700 section 2.4 forbids.
         user_claims: claims of a user's record that access tokens bear.
         feed: who may read ``/events``: with a ``token`` of scope ``tocsin.events``, whoever comes (``open``), or nobody
@@ -71,6 +74,9 @@ class IssuerSettings(msgspec.Struct, frozen=True, kw_only=True):
             "rotate_at",
             "activation_timeout",
             "jwks_lead_time",
+            "session_lifetime",
+            "session_idle_lifetime",
+            "logout_revokes_tokens",
         }
     )
     """What may change while an issuer runs."""
@@ -91,6 +97,9 @@ class IssuerSettings(msgspec.Struct, frozen=True, kw_only=True):
     grant_lifetime: Seconds = 30 * 86_400
     refresh_token_lifetime: Seconds = 7 * 86_400
     refresh_grace: Seconds = 10
+    session_lifetime: Seconds = 12 * 3600
+    session_idle_lifetime: Seconds = 3600
+    logout_revokes_tokens: bool = False
     password_grant: bool = False
     user_claims: tuple[str, ...] = ("roles", "tenant")
     feed: Literal["token", "open", "off"] = "token"

@@ -215,10 +215,13 @@ class Installation:
         )
 
     async def client(self, client_id: str, **values: Any) -> Credentials:
-        """Register a further client."""
-        database = Database(self.settings.store)
+        """Register a further client; the secret of a public one is empty."""
+        client, database = Client(client_id=client_id, **values), Database(self.settings.store)
         try:
-            secret = await ClientStore(database).add(Client(client_id=client_id, **values))
+            if client.public:
+                await ClientStore(database).add_without_secret(client)
+                return Credentials(client_id, "")
+            secret = await ClientStore(database).add(client)
         finally:
             await database.close()
         return Credentials(client_id, secret.reveal())

@@ -1,7 +1,9 @@
 """A folder for development: keys, clients, configuration, and the embedded store and log."""
 
 import os
+import secrets
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -10,12 +12,13 @@ from urllib.parse import quote
 import msgspec
 
 from issuer.app import initialise
-from issuer.clients import Client, ClientStore
+from issuer.clients import CODE_GRANT, Client, ClientStore
 from issuer.endpoints.admin import SCOPES
 from issuer.errors import Conflict
 from issuer.keys.sealing import KeyEncryptionKey
 from issuer.settings import IssuerSettings
 from issuer.store.database import Database
+from issuer.users import Passwords, UserStore
 from tocsin.errors import CommandFailed
 from tocsin.settings import Credentials
 from verifier_agent import SettingInvalid, Sources
@@ -30,6 +33,11 @@ DEMO_AUDIENCE: Final = "demo-api"
 AGENTS_CLIENT: Final = "agents"
 AGENTS_SCOPES: Final = ("tocsin.agent", "tocsin.events")
 DEMO_SCOPES: Final = ("demo:read", "demo:write")
+DEMO_APP: Final = "demo-app"
+DEMO_CALLBACK: Final = "http://127.0.0.1/callback"
+"""Of a program on this machine, at any port (RFC 8252 section 7.3)."""
+DEMO_USER: Final = "demo"
+PASSWORD_BYTES: Final = 9
 
 
 @dataclass(frozen=True)
@@ -68,6 +76,11 @@ class Workspace:
         """The demo client's credentials."""
         return self.folder / "demo-client.json"
 
+    @property
+    def demo_user(self) -> Path:
+        """The demo user's name and password."""
+        return self.folder / "demo-user.json"
+
     async def set_up(
         self,
         issuer: str | None = None,
@@ -90,7 +103,7 @@ class Workspace:
             sidecar_port: where the sidecar listens; 0 for any free port, 8081 when absent.
             store: URL of the store; a file in this folder when absent.
             log: URL of the event log; a file in this folder when absent.
-            demo: whether to make the demo client.
+            demo: whether to make the demo client, a user and an application to log in to.
 
         Raises:
             SettingInvalid: a URL cannot be used, a file is no good, or the configuration contradicts an argument.
@@ -125,6 +138,8 @@ class Workspace:
         trust.save(self.trust)
         enrolling = demo and not configured and settings.port != 0  # its agents must know where the issuer will be
         made += await self._clients(settings, demo=demo, enrolling=enrolling)
+        if demo:
+            made += await self._login(settings)
         if not configured:
             # Private: the store's URL may hold a password.
             port = SIDECAR_PORT if sidecar_port is None else sidecar_port
@@ -174,6 +189,48 @@ class Workspace:
         finally:
             await database.close()
         return made
+
+    async def _login(self, settings: IssuerSettings) -> list[Path]:
+        """A user, and an application on this machine that the user can log in to."""
+        app = Client(
+            client_id=DEMO_APP,
+            name="Demo application",
+            grants=(CODE_GRANT, "refresh_token"),
+            scopes=("openid", "profile", *DEMO_SCOPES),
+            redirect_uris=(DEMO_CALLBACK,),
+            public=True,
+        )
+        database, passwords = Database(settings.store), Passwords()
+        users, password = UserStore(database, passwords), secrets.token_urlsafe(PASSWORD_BYTES)
+        try:
+            with suppress(Conflict):
+                await ClientStore(database).add_without_secret(app)
+            if self.demo_user.exists():
+                return []
+            try:
+                await users.add(DEMO_USER, password, claims={"name": "Demo User"})
+            except Conflict:  # its file was lost
+                await users.set_password(DEMO_USER, password)
+        finally:
+            passwords.close()
+            await database.close()
+        _write_private(self.demo_user, msgspec.json.encode(Login(DEMO_USER, password)))
+        return [self.demo_user]
+
+
+class Login(msgspec.Struct, frozen=True):
+    """What the demo user logs in with."""
+
+    username: str
+    password: str
+
+    def __repr__(self) -> str:
+        return f"Login(username={self.username!r})"
+
+
+def read_login(path: Path) -> Login:
+    """What ``set_up`` wrote of the demo user."""
+    return msgspec.json.decode(path.read_bytes(), type=Login)
 
 
 def _must_be_of(path: Path, known: Collection[str]) -> None:

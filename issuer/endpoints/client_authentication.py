@@ -13,12 +13,13 @@ from issuer.endpoints.form import required
 from issuer.endpoints.services import SERVICES
 from issuer.errors import invalid_client, invalid_request
 
-METHODS: Final = ("client_secret_basic", "client_secret_post", METHOD)
+PROOFS: Final = ("client_secret_basic", "client_secret_post", METHOD)
+METHODS: Final = (*PROOFS, "none")
 ASSERTION: Final = ("client_assertion", "client_assertion_type")
 
 
 async def authenticated_client(request: web.Request, form: dict[str, str]) -> Client:
-    """The client that the request proves to come from.
+    """The client that the request proves to come from, or a public client, which proves nothing.
 
     Raises:
         OAuthError: ``invalid_client``, or ``invalid_request`` when it uses two methods at once.
@@ -41,6 +42,18 @@ async def authenticated_client(request: web.Request, form: dict[str, str]) -> Cl
     return client
 
 
+async def confidential_client(request: web.Request, form: dict[str, str]) -> Client:
+    """As ``authenticated_client``, but not without a proof.
+
+    Raises:
+        OAuthError: as there, and ``invalid_client`` for a public client.
+    """
+    client = await authenticated_client(request, form)
+    if client.public:
+        raise invalid_client("a public client may not ask this: anybody can say that they are one")
+    return client
+
+
 async def _by_assertion(form: dict[str, str], assertions: ClientAssertions, header: str | None) -> Client:
     if header is not None or "client_secret" in form:
         raise invalid_request("a client authenticates by one method at a time (RFC 6749 section 2.3)")
@@ -51,9 +64,12 @@ async def _by_assertion(form: dict[str, str], assertions: ClientAssertions, head
 
 
 async def _by_form(form: dict[str, str], clients: ClientStore) -> Client | None:
-    if "client_id" not in form or "client_secret" not in form:
+    if "client_id" in form and "client_secret" in form:
+        return await clients.authenticate(form["client_id"], form["client_secret"])
+    public = await clients.find(form["client_id"]) if "client_id" in form else None
+    if public is None or not public.public:
         raise invalid_client("the client did not authenticate", basic=True)
-    return await clients.authenticate(form["client_id"], form["client_secret"])
+    return public
 
 
 def _basic(header: str) -> tuple[str, str]:

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from issuer.clients import Client
 from issuer.endpoints.answers import json_answer
-from issuer.endpoints.client_authentication import authenticated_client
+from issuer.endpoints.client_authentication import confidential_client
 from issuer.endpoints.form import read_form, required
 from issuer.endpoints.services import SERVICES, Services
 from issuer.families.family_store import PREFIX
@@ -17,7 +17,7 @@ async def introspect(request: web.Request) -> web.Response:
     """Whether the token is active, and what it says. Why it is not active is nobody's business (section 2.2)."""
     services = request.app[SERVICES]
     form = await read_form(request)
-    client = await authenticated_client(request, form)
+    client = await confidential_client(request, form)
     token = required(form, "token")
     if token.startswith(PREFIX):
         return json_answer(await _refresh_token(services, client, token))

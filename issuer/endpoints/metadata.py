@@ -6,7 +6,7 @@ from aiohttp import web
 
 from events import jose
 from issuer.endpoints.answers import json_answer
-from issuer.endpoints.client_authentication import METHODS
+from issuer.endpoints.client_authentication import METHODS, PROOFS
 from issuer.endpoints.cross_origin import for_any_origin
 from issuer.endpoints.services import SERVICES, Services
 from issuer.openid.discovery import provider_metadata
@@ -25,7 +25,7 @@ async def openid_configuration(request: web.Request) -> web.Response:
     """``GET /.well-known/openid-configuration``: the same, and what only OpenID Connect has."""
     services = request.app[SERVICES]
     settings = services.settings
-    more = provider_metadata(settings.issuer, settings.signing_algorithms, services.grants)
+    more = provider_metadata(settings.issuer, settings.signing_algorithms)
     return json_answer(_document(services) | more, headers=KEPT)
 
 
@@ -33,17 +33,22 @@ def _document(services: Services) -> dict[str, Any]:
     issuer = services.settings.issuer
     return {
         "issuer": issuer,
+        "authorization_endpoint": f"{issuer}/oauth2/authorize",
         "token_endpoint": f"{issuer}/oauth2/token",
         "jwks_uri": f"{issuer}/.well-known/jwks.json",
         "grant_types_supported": sorted(services.grants),
-        "response_types_supported": [],
+        "response_types_supported": ["code"],
+        "response_modes_supported": ["query"],
+        "code_challenge_methods_supported": ["S256"],
+        "authorization_response_iss_parameter_supported": True,
+        "end_session_endpoint": f"{issuer}/oauth2/logout",
         "token_endpoint_auth_methods_supported": list(METHODS),
         "token_endpoint_auth_signing_alg_values_supported": list(jose.ALGORITHMS),
         "revocation_endpoint": f"{issuer}/oauth2/revoke",
         "revocation_endpoint_auth_methods_supported": list(METHODS),
         "revocation_endpoint_auth_signing_alg_values_supported": list(jose.ALGORITHMS),
         "introspection_endpoint": f"{issuer}/oauth2/introspect",
-        "introspection_endpoint_auth_methods_supported": list(METHODS),
+        "introspection_endpoint_auth_methods_supported": list(PROOFS),
         "introspection_endpoint_auth_signing_alg_values_supported": list(jose.ALGORITHMS),
     }
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from issuer.authorization.consents import ConsentStore
 from issuer.client_assertions import ClientAssertions
 from issuer.clients import ClientStore
 from issuer.families import FamilyStore, Standing
@@ -16,8 +17,10 @@ from issuer.leadership import Leadership
 from issuer.outbox.own_agent import OwnAgent
 from issuer.outbox.relay import Relay
 from issuer.outbox.snapshots import Snapshots
+from issuer.pages import FormSeal, Pages
 from issuer.parts import Parts
 from issuer.revocations import RevocationService
+from issuer.sessions import Cookies
 from issuer.settings import IssuerSettings
 from issuer.store.database import Database
 from issuer.tokens import TokenService
@@ -49,6 +52,10 @@ class Services:
     feed: Feed
     fleet: Fleet
     snapshots: Snapshots
+    pages: Pages
+    seal: FormSeal
+    cookies: Cookies
+    consents: ConsentStore
 
     @property
     def settings(self) -> IssuerSettings:

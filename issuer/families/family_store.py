@@ -5,12 +5,13 @@ import secrets
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import RowMapping, delete, func, insert, select, update
+from sqlalchemy import RowMapping, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from events import Selector, SignedEvent
 from issuer.errors import OAuthError
 from issuer.families.family import Family
+from issuer.families.oldest import oldest_gsq
 from issuer.revocations import RevocationService
 from issuer.settings import IssuerSettings
 from issuer.store.database import Database
@@ -43,8 +44,12 @@ class FamilyStore:
     async def begin(self, family: Family, *, renewable: bool) -> Secret | None:
         """Keep a new family; its first refresh token, if it is to have one."""
         async with self._database.write() as connection:
-            await connection.execute(insert(families).values(**msgspec.structs.asdict(family), ended_at=None))
-            return await self._give(connection, family) if renewable else None
+            return await self.begin_in(connection, family, renewable=renewable)
+
+    async def begin_in(self, connection: AsyncConnection, family: Family, *, renewable: bool) -> Secret | None:
+        """As ``begin``, in a transaction of the caller's."""
+        await connection.execute(insert(families).values(**msgspec.structs.asdict(family), ended_at=None))
+        return await self._give(connection, family) if renewable else None
 
     async def find(self, refresh_token: str) -> Family | None:
         """The family of a refresh token, alive or not, whatever has become of the token."""
@@ -97,25 +102,33 @@ class FamilyStore:
                     update(refresh_tokens).where(refresh_tokens.c.hash == row["successor"]).values(used_at=row["now"])
                 )
                 return await self._succeed(connection, family, row)
-            event = await self._end(connection, family, "a refresh token was used twice", f"client {family.client_id}")
+            event = await self._end(
+                connection, family.id, "a refresh token was used twice", f"client {family.client_id}"
+            )
         await self._revocations.enforce(event)
         raise _no_good()
 
     async def end(self, family: Family, *, reason: str, actor: str) -> None:
         """End a family and, by event, all its access tokens; a second time nothing happens."""
         async with self._database.write() as connection:
-            query = select(families.c.ended_at).where(families.c.id == family.id).with_for_update()
-            row = (await connection.execute(query)).one_or_none()
-            if row is None or row.ended_at is not None:
-                return
-            event = await self._end(connection, family, reason, actor)
-        await self._revocations.enforce(event)
+            event = await self.end_in(connection, family.id, reason=reason, actor=actor)
+        if event is not None:
+            await self._revocations.enforce(event)
+
+    async def end_in(
+        self, connection: AsyncConnection, family_id: str, *, reason: str, actor: str
+    ) -> SignedEvent | None:
+        """As ``end``, in a transaction of the caller's, who has the event, if there is one, enforced after that."""
+        query = select(families.c.ended_at).where(families.c.id == family_id).with_for_update()
+        row = (await connection.execute(query)).one_or_none()
+        if row is None or row.ended_at is not None:
+            return None
+        return await self._end(connection, family_id, reason, actor)
 
     async def oldest_gsq(self, default: int) -> int:
-        """The lowest ``gsq`` of all that live; ``default`` without any."""
-        query = select(func.min(families.c.gsq)).where(families.c.ended_at.is_(None))
+        """The lowest ``gsq`` of all that live, sessions and codes among them; ``default`` without any."""
         async with self._database.read() as connection:
-            oldest: int | None = (await connection.execute(query)).scalar_one()
+            oldest = (await connection.execute(oldest_gsq())).scalar_one()
         return default if oldest is None else min(oldest, default)
 
     async def purge(self) -> int:
@@ -167,12 +180,12 @@ class FamilyStore:
         )
         return token
 
-    async def _end(self, connection: AsyncConnection, family: Family, reason: str, actor: str) -> SignedEvent:
+    async def _end(self, connection: AsyncConnection, family_id: str, reason: str, actor: str) -> SignedEvent:
         await connection.execute(
-            update(families).where(families.c.id == family.id).values(ended_at=self._database.time())
+            update(families).where(families.c.id == family_id).values(ended_at=self._database.time())
         )
         return await self._revocations.decide(
-            connection, Selector(claims={CLAIM: family.id}), reason=reason, actor=actor
+            connection, Selector(claims={CLAIM: family_id}), reason=reason, actor=actor
         )
 
 

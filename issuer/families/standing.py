@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from events import Lift, Revoke, Stream, base64url
 from events.records import decode_record
-from issuer.store.schema import families, outbox
+from issuer.families.oldest import oldest_gsq
+from issuer.store.schema import outbox
 from verifier_agent.selector_index import SelectorIndex, SelectorRevocation
 
 _SELECTIVE: Final = (Revoke.type, Lift.type)
@@ -33,8 +34,8 @@ class Standing:
         return len(self._index)
 
     async def load(self, connection: AsyncConnection) -> None:
-        """Learn everything decided since the oldest grant that is alive was given."""
-        oldest = select(func.min(families.c.gsq)).where(families.c.ended_at.is_(None)).scalar_subquery()
+        """Learn everything decided since the oldest grant, session or code that is alive was given."""
+        oldest = oldest_gsq().scalar_subquery()
         query = (
             select(outbox.c.event)
             .where(outbox.c.stream == Stream.REVOCATIONS, outbox.c.type.in_(_SELECTIVE), outbox.c.seq > oldest)

@@ -167,7 +167,7 @@ class Fleet:
         self._waiting.pop(agent, None)
         return removed
 
-    async def forget(self) -> None:
+    async def purge(self) -> None:
         """Drop agents that have long ceased to count."""
         await self._registry.forget()
 

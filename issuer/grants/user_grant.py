@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from issuer.clients import Client
+from issuer.families import Family
 from issuer.grants.grant import Authorization
 from issuer.parts import Parts
 from issuer.users import User
@@ -37,15 +38,14 @@ def begun(
         auth_time: when the user authenticated, seconds since the epoch.
         claims: see ``Family``.
     """
-    family = parts.families.new(
+    family = new_family(
+        *(parts, client, user),
         grant_type=grant_type,
-        client_id=client.client_id,
-        sub=user.sub,
         scope=scope,
         audience=audience,
         gsq=gsq,
         auth_time=auth_time,
-        claims=dict(claims),
+        claims=claims,
     )
 
     async def take() -> Secret | None:
@@ -54,3 +54,8 @@ def begun(
     return Authorization(
         client=client, subject=user.sub, scope=scope, audience=audience[:1], rsq=gsq, family=family, take=take
     )
+
+
+def new_family(parts: Parts, client: Client, user: User, *, claims: Mapping[str, Any] = {}, **said: Any) -> Family:
+    """A family that nobody has kept yet; arguments as for ``begun``."""
+    return parts.families.new(client_id=client.client_id, sub=user.sub, claims=dict(claims), **said)

@@ -4,7 +4,9 @@ Every change of a key writes the whole new key set to the outbox in the same tra
 """
 
 import asyncio
+import base64
 import logging
+import secrets
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
@@ -14,7 +16,7 @@ from jwt import PyJWK
 from sqlalchemy import RowMapping, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from events import KeySet, KeyState, PublishedKey, SignedEvent, Stream, jose
+from events import KeySet, KeyState, PublishedKey, SignedEvent, Stream, base64url, jose
 from issuer.errors import Conflict, NotFound, SealBroken, StoreUninitialised
 from issuer.fleet.registry import read_members
 from issuer.keys.generation import Jwk, generate, public
@@ -40,6 +42,8 @@ TOKEN_KEY: Final = "token"  # noqa: S105 - what the key is used for
 EVENT_KEY: Final = "event"
 MOST_RETIRED: Final = 500
 """Retired keys in a key set: it is one event, and keys that rotate themselves would fill it in time."""
+FORM_KEY: Final = "form"
+FORM_KEY_BYTES: Final = 32
 
 
 class SigningKey:
@@ -139,6 +143,18 @@ class KeyVault:
                 return self.open(found)
             await self.add(connection, fresh, EVENT_KEY, KeyState.ACTIVE)
         return fresh
+
+    async def form_key(self) -> bytes:
+        """The key that forms of pages are sealed with, the same for every replica; made unless there is one."""
+        key = base64.urlsafe_b64encode(secrets.token_bytes(FORM_KEY_BYTES)).rstrip(b"=").decode()
+        fresh = {"kty": "oct", "kid": secrets.token_hex(16), "alg": "A256GCM", "k": key}
+        async with self._database.write() as connection:
+            await _one_at_a_time(connection)
+            found = (await connection.execute(select(keys).where(keys.c.use == FORM_KEY))).mappings().first()
+            if found is None:
+                await self.add(connection, fresh, FORM_KEY, KeyState.ACTIVE)
+            jwk = fresh if found is None else self.open(found)
+        return base64url.decode(jwk["k"].encode())
 
 
 class KeyService:

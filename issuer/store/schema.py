@@ -13,6 +13,7 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    false,
 )
 
 metadata = MetaData(
@@ -109,6 +110,10 @@ clients = Table(
     Column("created_at", Float, nullable=False),
     # Public JWKs, of a client that authenticates with assertions; then it has no secret.
     Column("jwks", JSON, nullable=False, server_default="[]"),
+    Column("redirect_uris", JSON, nullable=False, server_default="[]"),
+    Column("post_logout_redirect_uris", JSON, nullable=False, server_default="[]"),
+    Column("public", Boolean, nullable=False, server_default=false()),
+    Column("skip_consent", Boolean, nullable=False, server_default=false()),
 )
 
 assertions = Table(
@@ -190,4 +195,52 @@ agents = Table(
     Column("removed_by", String(256), nullable=False, server_default=""),
     Column("removed_for", String(1024), nullable=False, server_default=""),
     Index("ix_agents_heard_at", "heard_at"),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("hash", LargeBinary, primary_key=True),  # of what the cookie holds
+    Column("sid", String(64), nullable=False, unique=True),
+    Column("sub", String(128), nullable=False),
+    # As for families.
+    Column("gsq", BigInteger, nullable=False),
+    Column("auth_time", Float, nullable=False),
+    Column("amr", JSON, nullable=False),
+    Column("used_at", Float, nullable=False),
+    Column("expires_at", Float, nullable=False),
+    Column("ended_at", Float),
+    Index("ix_sessions_expires_at", "expires_at"),
+)
+
+codes = Table(
+    "codes",
+    metadata,
+    Column("hash", LargeBinary, primary_key=True),
+    Column("client_id", String(128), ForeignKey("clients.client_id", ondelete="CASCADE"), nullable=False),
+    Column("redirect_uri", String(2048), nullable=False),
+    Column("code_challenge", String(64), nullable=False),
+    Column("nonce", String(512)),
+    Column("sub", String(128), nullable=False),
+    Column("sid", String(64), nullable=False),
+    Column("scope", JSON, nullable=False),
+    Column("audience", JSON, nullable=False),
+    # Those of the session.
+    Column("gsq", BigInteger, nullable=False),
+    Column("auth_time", Float, nullable=False),
+    Column("amr", JSON, nullable=False),
+    Column("expires_at", Float, nullable=False),
+    # When it was redeemed, and for which family.
+    Column("used_at", Float),
+    Column("family", String(64)),
+    Index("ix_codes_expires_at", "expires_at"),
+)
+
+consents = Table(
+    "consents",
+    metadata,
+    Column("sub", String(128), primary_key=True),
+    Column("client_id", String(128), ForeignKey("clients.client_id", ondelete="CASCADE"), primary_key=True),
+    Column("scope", String(128), primary_key=True),
+    Column("given_at", Float, nullable=False),
 )

@@ -126,6 +126,24 @@ class TokenService:
         claims |= {"scope": " ".join(family.scope), **family.claims, CLAIM: family.id}
         return self._standing.ended_by(claims, family.gsq, family.auth_time) is None
 
+    async def would_stand(self, authorization: Authorization) -> bool:
+        """Whether a family that is to be begun has not been revoked already, claims that enhancers add included.
+
+        A user whose login is older than such a revocation must log in again, and a code is too late to say so.
+        """
+        family = authorization.family
+        if family is None:
+            return True
+        claims = await enhanced(authorization, self._enhancers)
+        claims |= {"sub": family.sub, "client_id": family.client_id, "aud": family.audience}
+        claims |= {
+            "scope": " ".join(family.scope),
+            **family.claims,
+            CLAIM: family.id,
+            "auth_time": int(family.auth_time),
+        }
+        return self._standing.ended_by(claims, family.gsq, family.auth_time) is None
+
     def _check_standing(self, family: Family, claims: dict[str, Any]) -> None:
         claims |= {**family.claims, CLAIM: family.id, "auth_time": int(family.auth_time)}
         ended_by = self._standing.ended_by(claims, family.gsq, family.auth_time)

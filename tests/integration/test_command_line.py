@@ -15,10 +15,12 @@ import pytest
 from argon2 import PasswordHasher
 
 from issuer.keys.generation import generate, public
+from tests.http_browser import http_browser
+from tests.services.ports import free_ports
 from tocsin.delivery import fetch_token
 from tocsin.processes import Program
 from tocsin.settings import Credentials
-from tocsin.workspace import Workspace, read_credentials
+from tocsin.workspace import Workspace, read_credentials, read_login
 
 
 class Ran:
@@ -115,9 +117,9 @@ def test_init_makes_a_folder_whose_secrets_only_its_owner_reads_and_can_be_repea
     again = shell.tocsin("init")
 
     assert (again.code, again.out.splitlines()[0]) == (0, "everything is there already")
-    assert len(first["files"]) == 6
+    assert len(first["files"]) == 7
     assert secrets == {name: (shell.folder / ".tocsin" / name).read_bytes() for name in secrets}
-    for name in ("kek", "operator.json", "agents.json", "demo-client.json", "tocsin.toml"):
+    for name in ("kek", "operator.json", "agents.json", "demo-client.json", "demo-user.json", "tocsin.toml"):
         assert (shell.folder / ".tocsin" / name).stat().st_mode & 0o777 == 0o600
 
 
@@ -260,8 +262,11 @@ async def test_a_client_is_registered_and_given_further_secrets(installation: In
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--grant", "nosuchgrant"], "there is no grant 'nosuchgrant', only client_credentials"),
+        (["--grant", "nosuchgrant"], "there is no grant 'nosuchgrant', only authorization_code, client_credentials"),
         (["--token-lifetime", "25h"], "above setting 'token_lifetime_ceiling', 86400 s"),
+        (["--redirect-uri", "http://app.example/"], "is http, which only 127.0.0.1 and [::1] may be; use https"),
+        (["--public", "--grant", "client_credentials"], "not for public clients"),
+        (["--public"], "needs redirect_uris"),
     ],
 )
 def test_a_client_that_could_never_get_a_token_so_is_not_registered(
@@ -497,3 +502,70 @@ def test_a_client_with_keys_gets_no_secret(installation: Installation) -> None:
     assert "key 1 is not a public key" in private.err
     assert "holds no key" in empty.err
     assert installation.tocsin("client", "rotate-secret", "robot").code == 1
+
+
+async def test_a_client_that_users_log_in_to_is_registered_changed_disabled_and_deleted(
+    installation: Installation,
+) -> None:
+    callback = "https://app.example/callback"
+    added = installation.tocsin(
+        *("client", "add", "app", "--public", "--redirect-uri", callback, "--name", "App", "--json")
+    ).json()
+    assert added == {"client_id": "app", "keys": 0, "public": True}
+    changed = installation.tocsin("client", "set", "app", "--scope", "read", "--skip-consent", "--json").json()
+    assert (changed["grants"], changed["redirect_uris"]) == (["authorization_code", "refresh_token"], [callback])
+    assert (changed["scopes"], changed["skip_consent"], changed["name"]) == (["read"], True, "App")
+    assert installation.tocsin("client", "set", "app").code == 2
+    assert installation.tocsin("client", "set", "app", "--redirect-uri", "http://app.example/").code == 2
+    assert installation.tocsin("client", "set", "nobody", "--name", "x").code == 1
+    assert installation.tocsin("client", "rotate-secret", "app").code == 1
+
+    for what in ("disable", "enable", "delete"):
+        ran = installation.tocsin("client", what, "app", "--reason", "a test", "--json").json()
+        assert ran["client_id"] == "app"
+        assert ("revocation" in ran) == (what != "enable")
+    listed = installation.tocsin("client", "list", "--json").json()["clients"]
+    assert "app" not in {client["client_id"] for client in listed}
+    assert installation.tocsin("client", "disable", "app", "--reason", "x").code == 2
+
+
+async def test_a_person_logs_in_through_a_browser_to_a_program_on_the_same_machine(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / ".tocsin")
+    await workspace.set_up(port=free_ports(1)[0])
+    program = [sys.executable, "-m", "tocsin", "--config", str(workspace.config)]
+    async with Program("issuer", ["tocsin", *program[3:], "issuer", "--json"], tmp_path) as issuer:
+        process = await asyncio.create_subprocess_exec(
+            *(*program, "login", "--scope", "demo:read", "--json"),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        try:
+            assert process.stderr is not None
+            async with asyncio.timeout(60):
+                while "/oauth2/authorize?" not in (line := (await process.stderr.readline()).decode()):
+                    assert line, "it has ended"
+            await comes_back(f"http://127.0.0.1:{issuer.announcement['port']}", line.strip(), workspace)
+            async with asyncio.timeout(60):
+                out, err = await process.communicate()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+    assert process.returncode == 0, err
+    answer = json.loads(out)
+    assert answer["scope"] == "demo:read"
+    assert answer.keys() >= {"access_token", "refresh_token", "expires_in"}
+
+
+async def comes_back(issuer: str, address: str, workspace: Workspace) -> None:
+    """What the browser does; the program takes no answer but to its own question."""
+    login = read_login(workspace.demo_user)
+    async with http_browser(issuer) as browser:
+        page = await browser.log_in(await browser.get(address), login.username, login.password)
+        page = await browser.send(page, decision="allow")
+        assert page.sent_to is not None
+        async with aiohttp.ClientSession() as session:
+            async with session.get(page.sent_to.replace("state=", "state=x")) as refused:
+                assert refused.status == 400
+            async with session.get(page.sent_to) as shown:
+                assert "You can close this page" in await shown.text()

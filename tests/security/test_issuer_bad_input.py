@@ -124,7 +124,7 @@ async def test_another_method_than_the_one_there_is(issuer: Replica, method: str
 
 
 async def test_an_address_that_is_not_there(issuer: Replica) -> None:
-    assert is_the_error(await issuer.send("GET", "/oauth2/authorize"), 404, "not_found")
+    assert is_the_error(await issuer.send("GET", "/oauth2/nothing"), 404, "not_found")
     assert is_the_error(await issuer.send("GET", "/admin/v1/../../etc/passwd"), 404, "not_found")
 
 

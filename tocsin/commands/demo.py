@@ -17,7 +17,7 @@ from tocsin.errors import ADDRESS_IN_USE, CommandFailed
 from tocsin.output import Output
 from tocsin.own_topics import own_topics
 from tocsin.processes import Program, run_with_children
-from tocsin.workspace import DEMO_CLIENT, Workspace, read_credentials
+from tocsin.workspace import DEMO_APP, DEMO_CLIENT, Login, Workspace, read_credentials, read_login
 from verifier_agent import Sources
 
 
@@ -56,10 +56,10 @@ async def _stay(output: Output, log: str | None) -> None:
             Program("agent", [*program, "agent", "--json"], workspace.folder) as agent,
         ):
             stop = _stop_when_told()
-            client = read_credentials(workspace.demo_client)
+            client, login = read_credentials(workspace.demo_client), read_login(workspace.demo_user)
             here, sidecar = _url(issuer.announcement), _url(agent.announcement)
             output.answer({"issuer": settings.issuer, "sidecar": sidecar, "client_id": client.client_id})
-            output.line(_lines_to_paste(settings.issuer, here, sidecar, client.client_secret))
+            output.line(_lines_to_paste(settings.issuer, here, sidecar, client.client_secret, login))
             await _until(stop, issuer, agent)
     except CommandFailed as error:
         if error.code != ADDRESS_IN_USE:
@@ -104,12 +104,13 @@ def _url(announcement: dict[str, Any]) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{announcement['port']}"
 
 
-def _lines_to_paste(issuer: str, here: str, sidecar: str, secret: str) -> str:
+def _lines_to_paste(issuer: str, here: str, sidecar: str, secret: str, login: Login) -> str:
     ask = f"curl -s -u {DEMO_CLIENT}:{secret} -d grant_type=client_credentials {here}/oauth2/token"
     verify = f'curl -i -H "Authorization: Bearer $TOKEN" {sidecar}/verify'
     return f"""issuer  {issuer}
 sidecar {sidecar}
 client  {DEMO_CLIENT}  secret {secret}
+user    {login.username}  password {login.password}
 
 In another terminal, in this folder:
 
@@ -118,5 +119,9 @@ In another terminal, in this folder:
   .venv/bin/tocsin revoke --client {DEMO_CLIENT} --reason "trying it out"
   {verify}
   .venv/bin/tocsin revocations
+
+To log in with a browser, as the application {DEMO_APP} (it prints the address to open, and what it was given):
+
+  .venv/bin/tocsin login
 
 Ctrl-C stops both; what they know stays in {DEFAULT_FILE.parent}/."""

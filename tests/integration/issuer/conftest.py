@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.http_browser import CALLBACK, PASSWORD, HttpBrowser, WebClient, hash_quickly, http_browser
 from tests.issuer_under_test import Installation, Replica, Store
 
 
@@ -43,3 +44,27 @@ def quick_relay(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a relay look, beat and try again without making the tests wait."""
     for name in ("BEAT_SECONDS", "LOOK_SECONDS", "RETRY_SECONDS"):
         monkeypatch.setattr(f"issuer.outbox.relay.{name}", 0.05)
+
+
+@pytest.fixture
+async def web(installation: Installation, issuer: Replica) -> WebClient:
+    """A web application that users log in to, and a user, alice, who has never been there."""
+    credentials = await installation.client(
+        "web",
+        name="Orders",
+        grants=("authorization_code", "refresh_token"),
+        scopes=("read", "write"),
+        audiences=("orders", "billing"),
+        redirect_uris=(CALLBACK,),
+        post_logout_redirect_uris=("https://app.example/bye",),
+    )
+    hash_quickly(issuer)
+    await issuer.services.users.add("alice", PASSWORD, claims={"roles": ["admin"], "tenant": "acme"})
+    return WebClient(issuer, *credentials)
+
+
+@pytest.fixture
+async def browser(issuer: Replica) -> AsyncIterator[HttpBrowser]:
+    """A person's browser, which has never been at the issuer."""
+    async with http_browser(issuer.url) as opened:
+        yield opened

@@ -27,7 +27,7 @@ class Robot:
         """Make it known to the issuer."""
         database = Database(installation.settings.store)
         keys = tuple(public(key) for key in KEYS.values())
-        await ClientStore(database).add_with_keys(Client(client_id="robot", scopes=("read",), jwks=keys))
+        await ClientStore(database).add_without_secret(Client(client_id="robot", scopes=("read",), jwks=keys))
         await database.close()
         return cls(issuer)
 

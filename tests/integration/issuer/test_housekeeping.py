@@ -2,7 +2,7 @@
 
 from sqlalchemy import select, update
 
-from issuer.housekeeping import Housekeeping
+from issuer.housekeeping import LONGEST_REQUEST_ROUNDS, Housekeeping
 from issuer.store.schema import ceilings, keys
 from tests.issuer_under_test import Installation, Replica, until
 
@@ -13,7 +13,7 @@ def housekeeping(issuer: Replica) -> Housekeeping:
     inside = issuer.services
     return Housekeeping(
         *(inside.database, inside.keys, inside.own_agent, inside.relay, inside.settings.token_lifetime_ceiling),
-        *(inside.families, inside.standing, inside.assertions, inside.fleet, inside.leadership),
+        *(inside.families, inside.standing, inside.leadership),
     )
 
 
@@ -48,3 +48,14 @@ async def test_the_ceiling_of_token_life_is_noted_from_the_start(issuer: Replica
 
 async def states(issuer: Replica, token: str) -> list[str]:
     return [key["state"] for key in (await issuer.admin("GET", "/keys", token=token)).json()["keys"]]
+
+
+async def test_what_a_login_that_is_going_on_rests_on_is_not_forgotten_under_it(issuer: Replica) -> None:
+    """It reads what is known, takes its time over a password, and only then is there a session to keep it for."""
+    keeping = housekeeping(issuer)
+    await issuer.revoke(selector={"sub": "somebody"})
+    for _ in range(LONGEST_REQUEST_ROUNDS - 1):
+        await keeping.once()
+        assert len(issuer.services.standing) == 1
+    await keeping.once()
+    assert len(issuer.services.standing) == 0

@@ -17,11 +17,18 @@ async def test_the_metadata_is_of_this_issuer_and_names_its_grants_and_methods(
     assert answer.status == 200
     assert document["issuer"] == installation.settings.issuer == issuer.url
     exchange = "urn:ietf:params:oauth:grant-type:token-exchange"
-    assert document["grant_types_supported"] == ["client_credentials", "refresh_token", exchange]
-    assert document["response_types_supported"] == []
+    assert document["grant_types_supported"] == [
+        *("authorization_code", "client_credentials", "refresh_token"),
+        exchange,
+    ]
+    assert document["response_types_supported"] == ["code"]
+    assert document["response_modes_supported"] == ["query"]
+    assert document["code_challenge_methods_supported"] == ["S256"]
+    assert document["authorization_response_iss_parameter_supported"] is True
     for endpoint in ("token", "revocation", "introspection"):
         methods = document[f"{endpoint}_endpoint_auth_methods_supported"]
-        assert methods == ["client_secret_basic", "client_secret_post", "private_key_jwt"]
+        public = ["none"] if endpoint != "introspection" else []
+        assert methods == ["client_secret_basic", "client_secret_post", "private_key_jwt", *public]
         algs = document[f"{endpoint}_endpoint_auth_signing_alg_values_supported"]
         assert set(algs) == {"ES256", "EdDSA", "RS256"}
 
@@ -35,7 +42,10 @@ async def test_every_advertised_endpoint_answers_there(installation: Installatio
     }
     endpoints = {name for name in document if name.endswith(("_endpoint", "_uri"))}
 
-    assert endpoints == {*forms, "jwks_uri"}
+    for_people = {"authorization_endpoint": 400, "end_session_endpoint": 200}
+    assert endpoints == {*forms, *for_people, "jwks_uri"}
+    for name, status in for_people.items():
+        assert (await issuer.send("GET", urlsplit(document[name]).path)).status == status
     for name, form in forms.items():
         assert document[name].startswith(installation.settings.issuer + "/")
         answer = await issuer.form(urlsplit(document[name]).path, installation.demo, **form)
@@ -46,6 +56,7 @@ async def test_every_advertised_endpoint_answers_there(installation: Installatio
 
 async def test_every_advertised_method_and_grant_works(installation: Installation, issuer: Replica) -> None:
     robot = await Robot.register(installation, issuer)
+    await installation.client("app", public=True, grants=("refresh_token",))
     document = (await issuer.send("GET", METADATA)).json()
     demo = installation.demo
     in_form = {"client_id": demo.client_id, "client_secret": demo.secret}
@@ -53,10 +64,12 @@ async def test_every_advertised_method_and_grant_works(installation: Installatio
         "client_secret_basic": lambda path, **form: issuer.form(path, demo, **form),
         "client_secret_post": lambda path, **form: issuer.form(path, None, **form, **in_form),
         "private_key_jwt": lambda path, **form: issuer.form(path, None, **form, **robot.signed()),
+        "none": lambda path, **form: issuer.form(path, None, **form, client_id="app"),
     }
 
     for method in document["token_endpoint_auth_methods_supported"]:
-        assert (await tries[method]("/oauth2/token", grant_type="client_credentials")).status == 200
+        answer = await tries[method]("/oauth2/token", grant_type="client_credentials")
+        assert answer.status == 200 or (method, answer.json()["error"]) == ("none", "unauthorized_client")
     for grant in document["grant_types_supported"]:
         answer = await issuer.form("/oauth2/token", demo, grant_type=grant)
         assert answer.status == 200 or answer.json()["error"] == "unauthorized_client"

@@ -39,3 +39,19 @@ def test_a_scope_that_rfc_6749_does_not_know_is_refused(scope: str) -> None:
 def test_a_value_that_no_token_could_have_is_refused_by_name(name: str, changes: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=name):
         Client(client_id="web", **changes)
+
+
+@pytest.mark.parametrize(
+    ("reason", "changes"),
+    [
+        ("redirect URI", {"redirect_uris": ("http://app.example/",)}),
+        ("redirect URI", {"post_logout_redirect_uris": ("javascript:alert(1)",)}),
+        ("scheme of its own", {"redirect_uris": ("com.example.app:/callback",)}),
+        ("has no keys", {"public": True, "grants": (), "jwks": ({"kty": "EC"},)}),
+        ("not for public clients", {"public": True}),
+        ("needs redirect_uris", {"grants": ("authorization_code",)}),
+    ],
+)
+def test_a_client_that_no_login_could_be_for_is_refused(reason: str, changes: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=reason):
+        Client(client_id="web", **changes)

@@ -1,0 +1,1 @@
+"""The authorization endpoint's rules: what a request may ask, codes, consents."""
