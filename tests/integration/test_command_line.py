@@ -421,7 +421,7 @@ async def test_users_are_added_imported_listed_and_disabled(installation: Instal
     assert (added.json()["username"], added.json()["claims"]) == ("alice", {"tenant": "acme"})
     assert imported.code == 3
     assert [fault["line"] for fault in json.loads(imported.out)["faults"]] == [3, 4]
-    assert [user["username"] for user in listed] == ["alice", "bob"]
+    assert [user["username"] for user in listed] == ["alice", "bob", "demo"]
     assert "S3cret" not in added.out + imported.out
 
     answer = installation.tocsin("user", "disable", "alice", "--reason", "has left", "--json").json()
@@ -497,7 +497,7 @@ def test_a_client_with_keys_gets_no_secret(installation: Installation) -> None:
     private = installation.tocsin("client", "add", "robot-2", "--jwks", "private.jwks")
     empty = installation.tocsin("client", "add", "robot-2", "--jwks", "empty.jwks")
 
-    assert added.json() == {"client_id": "robot", "keys": 1}
+    assert added.json() == {"client_id": "robot", "keys": 1, "public": False}
     assert (private.code, empty.code) == (2, 2)
     assert "key 1 is not a public key" in private.err
     assert "holds no key" in empty.err
