@@ -315,3 +315,20 @@ async def test_what_is_told_to_a_client_has_no_character_that_rfc_6749_forbids(
 ) -> None:
     back = await browser.get(web.request() + "&%22%5C=1&%22%5C=2")
     assert back.parameters["error_description"] == "a parameter is repeated"
+
+
+async def test_an_id_token_has_the_nonce_and_the_session_of_the_login_and_ends_it(
+    browser: HttpBrowser, web: WebClient, installation: Installation, issuer: Replica
+) -> None:
+    credentials = await installation.client(
+        "portal", grants=("authorization_code",), scopes=("openid",), redirect_uris=(CALLBACK,), skip_consent=True
+    )
+    portal = WebClient(issuer, *credentials)
+    back = await browser.log_in(await browser.get(portal.request(nonce="n-1")))
+    tokens = granted(await portal.redeem(back.parameters["code"]))
+    said, access = unverified(tokens["id_token"]), unverified(tokens["access_token"])
+    assert (said["nonce"], said["sid"], said["amr"]) == ("n-1", access["sid"], ["pwd"])
+
+    page = await browser.get(f"/oauth2/logout?id_token_hint={tokens['id_token']}")
+    assert "Signed out" in page.text
+    assert (await browser.get(portal.request(prompt="none"))).parameters["error"] == "login_required"
