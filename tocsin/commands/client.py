@@ -119,7 +119,7 @@ def rotate_secret(context: Context, client_id: str) -> None:
     context.output.line(f"client_id      {client_id}\nclient_secret  {secret.reveal()}\nThe secret is not shown again.")
 
 
-@command.command("set")
+@command.command("set", short_help="Change what CLIENT_ID may.")
 @click.argument("client_id")
 @what_it_may
 @json_option
@@ -145,7 +145,7 @@ def change(context: Context, /, client_id: str, **options: Any) -> None:
     context.output.line(f"{client_id} is changed")
 
 
-@command.command("disable")
+@command.command("disable", short_help="Let CLIENT_ID do nothing any more.")
 @click.argument("client_id")
 @click.option("--reason", required=True, help="Why; kept in the audit trail.")
 @json_option
@@ -168,7 +168,7 @@ def enable(context: Context, client_id: str, reason: str) -> None:
     context.output.line(f"{client_id} is enabled")
 
 
-@command.command("delete")
+@command.command("delete", short_help="Remove CLIENT_ID for good.")
 @click.argument("client_id")
 @click.option("--reason", required=True, help="Why; kept in the audit trail.")
 @json_option

@@ -28,7 +28,7 @@ def command() -> None:
     """Show what configuration is in force, check it, and change it while programs run."""
 
 
-@command.command("show")
+@command.command("show", short_help="Show what is in force at the issuer.")
 @json_option
 @click.pass_obj
 def show(context: Context) -> None:
@@ -44,7 +44,7 @@ def show(context: Context) -> None:
         context.output.line(f"Consul cannot be asked: {report['consul']['error']}")
 
 
-@command.command("check")
+@command.command("check", short_help="Check what PROGRAM would read at its start.")
 @program_argument
 @json_option
 @click.pass_obj
@@ -57,7 +57,7 @@ def check(context: Context, program: str) -> None:
     context.output.line(f"{program}: good" + (f"; from Consul: {', '.join(names)}" if names else ""))
 
 
-@command.command("set")
+@command.command("set", short_help="Set what PROGRAM is told by Consul.")
 @program_argument
 @click.argument("assignments", nargs=-1, required=True, metavar="NAME=VALUE…")
 @json_option
@@ -73,7 +73,7 @@ def set_values(context: Context, program: str, assignments: tuple[str, ...]) -> 
     _change(context, PROGRAMS[program], changes)
 
 
-@command.command("unset")
+@command.command("unset", short_help="Take names out of Consul.")
 @program_argument
 @click.argument("names", nargs=-1, required=True, metavar="NAME…")
 @json_option

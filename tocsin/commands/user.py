@@ -153,7 +153,7 @@ def enable(context: Context, username: str, reason: str) -> None:
     context.output.line(f"{answer['username']} is enabled")
 
 
-@command.command("delete")
+@command.command("delete", short_help="Forget USERNAME for good.")
 @click.argument("username")
 @click.option("--reason", required=True, help="Why; kept in the audit trail.")
 @json_option
