@@ -2,12 +2,17 @@
 
 import logging
 import sys
+from datetime import UTC, datetime
+from typing import Final
 
+import msgspec
 import structlog
 from aiohttp.http_exceptions import HttpProcessingError
 
 from tocsin.settings import LogSettings
 from verifier_agent.hot import HotConfiguration
+
+_OF_EVERY_RECORD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
 
 def set_up(settings: LogSettings) -> None:
@@ -31,7 +36,8 @@ def set_up(settings: LogSettings) -> None:
         ]
     else:
         final = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
-    formatter = structlog.stdlib.ProcessorFormatter(
+    kind = _JsonFormatter if as_json else structlog.stdlib.ProcessorFormatter
+    formatter = kind(
         foreign_pre_chain=steps, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *final]
     )
     handler = logging.StreamHandler(sys.stderr)
@@ -44,6 +50,30 @@ def set_up(settings: LogSettings) -> None:
     # aiokafka reports each failed connection as an error; what it means for us is logged where it matters.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     logging.getLogger("aiohttp.server").addFilter(_is_our_fault)
+
+
+class _JsonFormatter(structlog.stdlib.ProcessorFormatter):
+    """The same lines in half the time where nothing is odd about them: an issuer writes one for each request."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        if record.exc_info or record.stack_info or not isinstance(record.msg, str):
+            return super().format(record)
+        fields = {name: value for name, value in record.__dict__.items() if name not in _OF_EVERY_RECORD}
+        moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+        line = {
+            **fields,
+            "event": record.getMessage(),
+            **structlog.contextvars.get_contextvars(),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "timestamp": moment,
+        }
+        try:
+            text = msgspec.json.encode(line, enc_hook=repr).decode()
+        except (TypeError, ValueError, RecursionError):  # what JSON has no word for, and a lone surrogate
+            return super().format(record)
+        # Standard error may be for ASCII alone, and what it made of other letters would be no JSON any more.
+        return text if text.isascii() else super().format(record)
 
 
 def follow(configuration: HotConfiguration) -> None:
