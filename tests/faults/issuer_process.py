@@ -27,7 +27,8 @@ def main(config: Path) -> None:
         say({"port": port})
         tasks.append(asyncio.ensure_future(_obey()))
 
-    serving.run(lambda: serving.serve(create_app(settings), settings.host, settings.port, started))
+    listening = serving.Listening(host=settings.host, port=settings.port)
+    serving.run(lambda: serving.serve(create_app(settings), listening, started))
 
 
 async def _obey() -> None:

@@ -36,13 +36,13 @@ async def _serve(context: Context, configuration: HotConfiguration, port: int | 
         context.output.answer({"host": host, "port": actual})
         context.output.line(f"agent listens on {host}:{actual}")
 
+    listening = serving.Listening(host=host, port=sidecar.sidecar_port if port is None else port)
     async with following(configuration, consul, FOLDER, SystemClock()) as followed:
         agent = Agent(live.now)
         configuration.also_tell(lambda _: agent.reconfigure(live.now))
         await serving.serve(
             create_app(agent, followed),
-            host,
-            sidecar.sidecar_port if port is None else port,
+            listening,
             started,
             beside=lambda actual: registered(followed.consul, consul, SERVICE, host, actual),
         )

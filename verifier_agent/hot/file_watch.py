@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import tomllib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -68,15 +68,18 @@ class FileWatch:
 
 
 @asynccontextmanager
-async def on_hangup(watch: FileWatch | None) -> AsyncIterator[None]:
-    """Have SIGHUP read the file again; without one it does nothing, where it would otherwise end the program."""
+async def on_hangup(watch: FileWatch | None, also: Callable[[], None] | None = None) -> AsyncIterator[None]:
+    """Have SIGHUP read the file again, and do what else is due then; it does not end the program in any case."""
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGHUP, watch.ask if watch is not None else _nothing)
+
+    def hung_up() -> None:
+        if watch is not None:
+            watch.ask()
+        if also is not None:
+            also()
+
+    loop.add_signal_handler(signal.SIGHUP, hung_up)
     try:
         yield
     finally:
         loop.remove_signal_handler(signal.SIGHUP)
-
-
-def _nothing() -> None:
-    pass

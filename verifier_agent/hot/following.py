@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +45,12 @@ class Following:
 
 @asynccontextmanager
 async def following(
-    configuration: HotConfiguration, settings: ConsulSettings, folder: str, clock: Clock
+    configuration: HotConfiguration,
+    settings: ConsulSettings,
+    folder: str,
+    clock: Clock,
+    *,
+    hung_up: Callable[[], None] | None = None,
 ) -> AsyncIterator[Following]:
     """Follow the file and Consul; what Consul says at the beginning is in force when this returns.
 
@@ -54,6 +59,7 @@ async def following(
         settings: where Consul is, if there is one.
         folder: of this kind of program, below Consul's prefix.
         clock: of this machine.
+        hung_up: what else is to be done on SIGHUP.
 
     Raises:
         SettingInvalid: Consul is to be used, and its library is missing.
@@ -63,7 +69,7 @@ async def following(
         if configuration.sources.path is not None:
             file = FileWatch(configuration.sources.path, configuration, clock)
             await stack.enter_async_context(_running(file.run(), "tocsin-configuration-file"))
-        await stack.enter_async_context(on_hangup(file))
+        await stack.enter_async_context(on_hangup(file, hung_up))
         if (place := settings.place()) is None:
             yield Following(configuration)
             return
