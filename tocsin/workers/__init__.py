@@ -1,0 +1,1 @@
+"""Several processes that listen on one port, and the one that looks after them."""
