@@ -41,14 +41,24 @@ class OAuthError(IssuerError):
         description: fit for the client; holds nothing that it did not send or may not know.
         status: HTTP status.
         challenge: value of ``WWW-Authenticate``, where one is due.
+        retry_after: seconds after which the same may be asked again, where that is known.
     """
 
-    def __init__(self, error: str, description: str, *, status: int = 400, challenge: str | None = None) -> None:
+    def __init__(
+        self,
+        error: str,
+        description: str,
+        *,
+        status: int = 400,
+        challenge: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
         super().__init__(f"{error}: {description}")
         self.error = error
         self.description = description
         self.status = status
         self.challenge = challenge
+        self.retry_after = retry_after
 
 
 def invalid_request(description: str) -> OAuthError:
@@ -61,3 +71,11 @@ def invalid_client(description: str, *, basic: bool = False) -> OAuthError:
     return OAuthError(
         "invalid_client", description, status=401, challenge='Basic realm="tocsin", charset="UTF-8"' if basic else None
     )
+
+
+def too_many(description: str, retry_after: float) -> OAuthError:
+    """Somebody asks too often (RFC 6585 section 4). No code is registered for that at the token endpoint.
+
+    ``slow_down`` would be, for a device that polls (RFC 8628), and clients take it to mean that.
+    """
+    return OAuthError("temporarily_unavailable", description, status=429, retry_after=retry_after)

@@ -1,5 +1,6 @@
 """Answers as JSON, never stored by anybody on the way (RFC 6749 section 5.1)."""
 
+import math
 from typing import Any, Final
 
 import msgspec
@@ -24,5 +25,7 @@ def json_answer(body: Any, *, status: int = 200, headers: dict[str, str] | None 
 def error_answer(error: OAuthError) -> web.Response:
     """The answer of RFC 6749 section 5.2."""
     headers = {"WWW-Authenticate": error.challenge} if error.challenge else {}
+    if error.retry_after is not None:
+        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))  # whole seconds (RFC 9110 section 10.2.3)
     body = {"error": error.error, "error_description": error.description}
     return json_answer(body, status=error.status, headers=headers)

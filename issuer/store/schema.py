@@ -244,3 +244,15 @@ consents = Table(
     Column("scope", String(128), primary_key=True),
     Column("given_at", Float, nullable=False),
 )
+
+login_failures = Table(
+    "login_failures",
+    metadata,
+    # Hash of what is counted: failures of an account at an address, of an account, of an address; or, with a count of
+    # 0, that an account was logged in from an address.
+    Column("name", LargeBinary, primary_key=True),
+    Column("count", Integer, nullable=False),
+    Column("last_at", Float, nullable=False),
+    Column("expires_at", Float, nullable=False),
+    Index("ix_login_failures_expires_at", "expires_at"),
+)

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import RowMapping, delete, insert, select, update
+from sqlalchemy import RowMapping, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -14,8 +14,9 @@ from issuer.errors import Conflict, NotFound
 from issuer.store.database import Database
 from issuer.store.schema import users
 from issuer.users import standard_claims
+from issuer.users.login_throttle import LoginThrottle
 from issuer.users.passwords import Passwords, check_imported
-from issuer.users.user import User, normalized
+from issuer.users.user import MAX_USERNAME, User, normalized
 
 SUB_BYTES: Final = 16
 
@@ -23,9 +24,11 @@ SUB_BYTES: Final = 16
 class UserStore:
     """Adds users, finds them, and tells whether a password is theirs."""
 
-    def __init__(self, database: Database, passwords: Passwords) -> None:
+    def __init__(self, database: Database, passwords: Passwords, throttle: LoginThrottle | None = None) -> None:
+        """Set up; without a ``throttle`` one may try passwords as often as one likes."""
         self._database = database
         self._passwords = passwords
+        self._throttle = throttle
 
     async def add(
         self,
@@ -82,8 +85,27 @@ class UserStore:
             raise Conflict(f"there is a user {user.username!r}, or that sub, already") from error
         return user
 
-    async def log_in(self, username: str, password: str) -> User | None:
-        """The user whose name and password these are; ``None`` for all others, after as much work."""
+    async def log_in(self, username: str, password: str, *, address: str | None = None) -> User | None:
+        """The user whose name and password these are; ``None`` for all others, after as much work.
+
+        Args:
+            username: as it was typed.
+            password: as it was typed.
+            address: of the user, as ``ClientAddress.key`` has it; ``None`` where only a program's is known.
+
+        Raises:
+            OAuthError: 429, when it was tried too often; the password has not been looked at.
+            StoreUnavailable: the store does not answer.
+        """
+        if self._throttle is None:
+            return await self._checked(username, password)
+        attempt = await self._throttle.begin(_account(username), address)
+        user = await self._checked(username, password)
+        if user is not None:
+            await self._throttle.succeeded(attempt)
+        return user
+
+    async def _checked(self, username: str, password: str) -> User | None:
         row = await self._row(username)
         if not await self._passwords.check(None if row is None else row["password"], password) or row is None:
             return None
@@ -98,6 +120,13 @@ class UserStore:
         async with self._database.read() as connection:
             row = (await connection.execute(select(users).where(users.c.sub == sub))).mappings().one_or_none()
         return None if row is None else _user(row)
+
+    async def with_email(self, email: str) -> Sequence[User]:
+        """The users whose record has this ``email``, in capitals or small letters."""
+        kept = users.c.claims["email"].as_string()
+        query = select(users).where(or_(kept == email, func.lower(kept) == email.lower())).order_by(users.c.sub)
+        async with self._database.read() as connection:
+            return [_user(row) for row in (await connection.execute(query)).mappings()]
 
     async def named(self, username: str) -> User:
         """The user of this name.
@@ -155,7 +184,7 @@ class UserStore:
             NotFound: there is no such user.
         """
         user = await self.named(username)
-        async with self._database.write() as connection:
+        async with self._database.write(urgent=True) as connection:
             await connection.execute(delete(users).where(users.c.sub == user.sub))
             yield connection, user
 
@@ -167,7 +196,7 @@ class UserStore:
             NotFound: there is no such user.
         """
         user = await self.named(username)
-        async with self._database.write() as connection:
+        async with self._database.write(urgent=True) as connection:
             await connection.execute(
                 update(users).where(users.c.sub == user.sub).values(disabled=disabled, changed_at=self._database.time())
             )
@@ -186,6 +215,14 @@ class UserStore:
             return None
         async with self._database.read() as connection:
             return (await connection.execute(select(users).where(users.c.username == name))).mappings().one_or_none()
+
+
+def _account(username: str) -> str:
+    """By which name attempts are counted: that of the user, or of whoever cannot be one."""
+    try:
+        return normalized(username)
+    except ValueError:
+        return username[:MAX_USERNAME]
 
 
 def _user(row: RowMapping) -> User:
