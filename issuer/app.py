@@ -18,10 +18,14 @@ from issuer.authorization.consents import ConsentStore
 from issuer.client_assertions import ClientAssertions
 from issuer.clients import ClientStore
 from issuer.endpoints import cross_origin
-from issuer.endpoints.metrics import ANSWERS, counted
+from issuer.endpoints.access_log import CLOCK, access_log
+from issuer.endpoints.asker import addresses
+from issuer.endpoints.draining import DRAINING, Draining
+from issuer.endpoints.metrics import ANSWERS, counted, own_metrics
 from issuer.endpoints.middleware import errors, request_ids
 from issuer.endpoints.routes import add_routes, add_routes_below
 from issuer.endpoints.services import SERVICES, Services
+from issuer.endpoints.siblings import SIBLINGS, Siblings
 from issuer.errors import BackgroundTaskFailed
 from issuer.families import FamilyStore, Standing
 from issuer.feed.feed import Feed
@@ -35,6 +39,7 @@ from issuer.keys.key_service import KeyService, KeyVault
 from issuer.keys.sealing import KeyEncryptionKey
 from issuer.leadership import Leadership
 from issuer.leadership.choice import leader_lock
+from issuer.limits.request_limits import RequestLimits
 from issuer.outbox.heartbeats import Heartbeats
 from issuer.outbox.horizon import note_ceiling
 from issuer.outbox.outbox import Outbox
@@ -43,14 +48,17 @@ from issuer.outbox.relay import Relay
 from issuer.outbox.snapshots import Snapshots
 from issuer.pages import FormSeal, Pages
 from issuer.parts import Parts
+from issuer.proxies import Proxies
 from issuer.recovery.recovery import Recovery
 from issuer.revocations import RevocationService
+from issuer.self_service import SelfService
 from issuer.sessions import Cookies, SessionStore
 from issuer.settings import IssuerSettings
 from issuer.store.database import Database
 from issuer.store.migration import check_version, migrate
 from issuer.tokens import TokenService, load_enhancers
-from issuer.users import Passwords, UserStore
+from issuer.users import LoginThrottle, Passwords, UserStore
+from issuer.users.login_rule import LoginRule
 from verifier_agent.clocks import Clock, SystemClock
 from verifier_agent.hot import Live
 from verifier_agent.hot.following import Following
@@ -105,13 +113,14 @@ async def running_services(
         revocations = RevocationService(settings, database, outbox, own_agent, relay)
         clients = ClientStore(database)
         await outbox.initialise()
+        throttle = LoginThrottle(database, LoginRule(settings.login_attempts, settings.login_max_delay))
         passwords = Passwords()
         stack.callback(passwords.close)
         families = FamilyStore(live, database, revocations)
         parts = Parts(
             live=live,
             clock=clock,
-            users=UserStore(database, passwords),
+            users=UserStore(database, passwords, throttle),
             families=families,
             own_agent=own_agent,
             sessions=SessionStore(live, database, standing, revocations),
@@ -138,6 +147,10 @@ async def running_services(
             seal=FormSeal(await vault.form_key()),
             cookies=Cookies(settings.issuer),
             consents=ConsentStore(database),
+            self_service=SelfService(revocations),
+            limits=RequestLimits(settings, clock),
+            throttle=throttle,
+            proxies=Proxies(settings.trusted_proxies, settings.proxy_header),
         )
         await services.keys.initialise()
         await note_ceiling(database, settings.token_lifetime_ceiling)  # before any token is made under it
@@ -207,11 +220,18 @@ def _kek(settings: IssuerSettings) -> KeyEncryptionKey:
 
 
 def create_app(
-    settings: IssuerSettings, clock: Clock | None = None, followed: Following | None = None
+    settings: IssuerSettings,
+    clock: Clock | None = None,
+    followed: Following | None = None,
+    siblings: Siblings | None = None,
 ) -> web.Application:
-    """The HTTP application; its services start and stop with it. Arguments as of ``running_services``."""
-    app = web.Application(middlewares=[request_ids, counted, errors], client_max_size=MAX_BODY_BYTES)
-    app[ANSWERS] = Counter()
+    """The HTTP application; its services start and stop with it.
+
+    Arguments as of ``running_services``, and ``siblings``, the workers beside this process.
+    """
+    outermost = [request_ids, access_log] if settings.access_log else [request_ids]
+    app = web.Application(middlewares=[*outermost, counted, addresses, errors], client_max_size=MAX_BODY_BYTES)
+    app[ANSWERS], app[DRAINING], app[CLOCK] = Counter(), Draining(), clock or SystemClock()
     add_routes(app)
     add_routes_below(app, settings.issuer)
     app.on_response_prepare.append(cross_origin.say_so)
@@ -219,7 +239,12 @@ def create_app(
     async def services(app: web.Application) -> AsyncIterator[None]:
         async with running_services(settings, clock, followed) as built:
             app[SERVICES] = built
-            yield
+            if siblings is None:
+                yield
+                return
+            app[SIBLINGS] = siblings
+            async with siblings.told(lambda: own_metrics(app)):
+                yield
 
     app.cleanup_ctx.append(services)
     app.on_shutdown.append(_end_feed)
@@ -248,7 +273,9 @@ async def _background(services: Services, event_log: EventLog) -> AsyncIterator[
         services.families,
         services.standing,
         services.leadership,
-        also_purge=[services.assertions, services.fleet, services.parts.sessions, services.parts.codes],
+        also_purge=[
+            *(services.assertions, services.fleet, services.parts.sessions, services.parts.codes, services.throttle)
+        ],
     )
     retention = Retention.covering(services.settings.token_lifetime_ceiling)
     listener = AgentsListener(
@@ -260,6 +287,7 @@ async def _background(services: Services, event_log: EventLog) -> AsyncIterator[
         asyncio.create_task(services.leadership.run(), name="leadership"),
         asyncio.create_task(services.feed.run(), name="feed"),
         asyncio.create_task(housekeeping.run(), name="housekeeping"),
+        asyncio.create_task(services.self_service.run(), name="self-service"),
         asyncio.create_task(_report_faults(event_log), name="log-check"),
         asyncio.create_task(services.fleet.run(), name="fleet"),
         asyncio.create_task(listener.run(), name="agents-stream"),
@@ -286,7 +314,8 @@ def _stop_if_failed(task: asyncio.Task[None]) -> None:
     if not _has_failed(task):
         return
     log.critical("background_task_failed", extra={"task": task.get_name()}, exc_info=task.exception())
-    signal.raise_signal(signal.SIGTERM)
+    for _ in range(2):  # the second one says that there is no time to drain
+        signal.raise_signal(signal.SIGTERM)
 
 
 async def _report_faults(event_log: EventLog) -> None:

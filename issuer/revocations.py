@@ -1,6 +1,6 @@
 """Decides revocations and lifts: durable, numbered and enforced here before anybody is answered."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from hashlib import sha256
 
@@ -52,8 +52,22 @@ class Revocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     lifted_by: str | None = None
 
 
+class TokenBatch(msgspec.Struct, frozen=True, kw_only=True):
+    """Single tokens that one client gives back.
+
+    Attributes:
+        tokens: the digest of each, and its ``exp`` in seconds since the epoch.
+        reason: why.
+        actor: who decides.
+    """
+
+    tokens: Mapping[TokenDigest, float]
+    reason: str
+    actor: str
+
+
 class RevocationService:
-    """The one place where revocations are decided."""
+    """The one place where revocations are decided. Operators' go before those of clients."""
 
     def __init__(
         self, settings: IssuerSettings, database: Database, event_outbox: Outbox, own_agent: OwnAgent, relay: Relay
@@ -121,7 +135,7 @@ class RevocationService:
         """
         unpack_digests(digests)
         txn = None if key is None else sha256(f"{actor}\0{key}".encode()).hexdigest()[:32]
-        async with self._database.write() as connection:
+        async with self._database.write(urgent=True) as connection:
             horizon = await read_horizon(connection, self._database, self._settings.token_lifetime_ceiling)
             record = RevokeDigests(
                 digests=digests, expires_at=horizon.past_every_token, reason=reason, actor=actor[:MAX_ACTOR]
@@ -140,6 +154,29 @@ class RevocationService:
             await self._own_agent.catch_up_to(decided.seq)
         return decided, False
 
+    async def revoke_batches(self, gathered: Callable[[], Sequence[TokenBatch]]) -> None:
+        """Revoke what clients give back: all batches in one transaction, one event each; operators go before it.
+
+        Args:
+            gathered: asked when the transaction has begun, so that what comes while it waits for its turn is in it.
+
+        Raises:
+            StoreUnavailable: the store does not answer; all of it or nothing has happened.
+        """
+        async with self._database.write() as connection:
+            horizon = await read_horizon(connection, self._database, self._settings.token_lifetime_ceiling)
+            events = []
+            for batch in gathered():
+                record = RevokeDigests(
+                    digests=pack_digests(batch.tokens),
+                    expires_at=horizon.past_token(max(batch.tokens.values())),
+                    reason=batch.reason,
+                    actor=batch.actor[:MAX_ACTOR],
+                )
+                events.append(await self._outbox.append(connection, Stream.REVOCATIONS, record))
+        for event in events:
+            await self.enforce(event)
+
     async def lift(self, identifier: str, *, reason: str, actor: str) -> Revocation:
         """Take back exactly one revocation; the revocation as it is now.
 
@@ -149,7 +186,7 @@ class RevocationService:
             ValueError: as ``Outbox.append``.
         """
         seq = parse_id(identifier)
-        async with self._database.write() as connection:
+        async with self._database.write(urgent=True) as connection:
             # Locked first: of two lifts at once the second must see the first.
             await connection.execute(
                 select(streams.c.head).where(streams.c.stream == Stream.REVOCATIONS).with_for_update()
@@ -202,7 +239,7 @@ class RevocationService:
         return await self._decide(record)
 
     async def _decide(self, record: Callable[[Horizon], Record]) -> Revocation:
-        async with self._database.write() as connection:
+        async with self._database.write(urgent=True) as connection:
             horizon = await read_horizon(connection, self._database, self._settings.token_lifetime_ceiling)
             event = await self._outbox.append(connection, Stream.REVOCATIONS, record(horizon))
         await self.enforce(event)

@@ -1,6 +1,7 @@
 """What the issuer is told at start."""
 
 import re
+from ipaddress import ip_network
 from pathlib import Path
 from typing import ClassVar, Final, Literal
 from urllib.parse import urlsplit
@@ -10,9 +11,12 @@ import msgspec
 from events.records import MAX_SKEW
 from issuer.keys.life_cycle import KeyPolicy
 from issuer.keys.schedule import Schedule
+from issuer.limits.rate import Rate
 from verifier_agent import Seconds, Secret, SettingInvalid
 from verifier_agent.settings import settings_repr
 
+MOST_WORKERS: Final = 64
+MOST_LOGIN_DELAY: Final = 86_400.0
 Algorithm = Literal["ES256", "RS256", "EdDSA"]
 
 MOST_RETIRING: Final = 100
@@ -58,6 +62,20 @@ class IssuerSettings(msgspec.Struct, frozen=True, kw_only=True):
         activation_timeout: how long a rotation that is due waits for agents that have not acknowledged the standby.
         jwks_lead_time: how long a standby is in the JWKS document before it signs, for those who poll that.
         migrate: whether to bring the store's tables up to date at start.
+        client_token_rate: how often one client may ask for tokens, in each process; see ``issuer.limits.rate.Rate``.
+        client_revocation_rate: how often one client may give back tokens.
+        client_introspection_rate: how often one client may ask about tokens.
+        address_rate: how often one address may ask for any of these, whoever asks there; operators are not counted.
+        login_attempts: wrong passwords for one user from one address before further ones have to wait.
+        login_max_delay: longest wait after wrong passwords.
+        trusted_proxies: networks (CIDR) whose word about the address of a client is taken.
+        proxy_header: the header in which they say it; the other is nobody's word.
+        tls_cert: file with the certificate and its chain, in PEM; with it the issuer speaks TLS.
+        tls_key: file with its private key.
+        access_log: whether every request is logged.
+        drain_time: for how long ``/readyz`` says 503 before a process that is to stop takes no more connections.
+        stop_timeout: how long requests may then take to end.
+        workers: processes that listen on the port together.
     """
 
     HOT: ClassVar[frozenset[str]] = frozenset(
@@ -112,6 +130,20 @@ class IssuerSettings(msgspec.Struct, frozen=True, kw_only=True):
     activation_timeout: Seconds = 600
     jwks_lead_time: Seconds = 120
     migrate: bool = True
+    client_token_rate: str = "500/s burst 5000"  # noqa: S105 - a rate
+    client_revocation_rate: str = "50/s burst 500"
+    client_introspection_rate: str = "500/s burst 5000"
+    address_rate: str = "1000/s burst 10000"
+    login_attempts: int = 5
+    login_max_delay: Seconds = 900
+    trusted_proxies: tuple[str, ...] = ()
+    proxy_header: Literal["x-forwarded-for", "forwarded"] = "x-forwarded-for"
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    access_log: bool = True
+    drain_time: Seconds = 0
+    stop_timeout: Seconds = 5
+    workers: int = 1
 
     def __post_init__(self) -> None:
         check_issuer(self.issuer)
@@ -133,6 +165,8 @@ class IssuerSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise SettingInvalid(f"setting 'signing_algorithms' repeats itself: {', '.join(self.signing_algorithms)}")
         self._check_lifetime("access_token_lifetime", self.access_token_lifetime)
         self._check_lifetime("id_token_lifetime", self.id_token_lifetime)
+        _check_limits(self)
+        _check_operation(self)
 
     def _check_lifetime(self, name: str, lifetime: float) -> None:
         if not 1 <= lifetime <= self.token_lifetime_ceiling:  # keys are kept for as long as that
@@ -176,6 +210,43 @@ class IssuerSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return settings_repr(self, "store", "log", "redis")
+
+    def check_workers(self, workers: int) -> None:
+        """Refuse a number of workers that cannot be with these settings.
+
+        Raises:
+            SettingInvalid: it cannot.
+        """
+        if not 1 <= workers <= MOST_WORKERS:
+            raise SettingInvalid(f"setting 'workers' must be 1 to {MOST_WORKERS}, not {workers}")
+        if workers > 1 and self.log.startswith("memory:"):
+            raise SettingInvalid("setting 'workers' must be 1 with a log in memory: no other process sees that")
+
+
+def _check_limits(settings: IssuerSettings) -> None:
+    for name in ("client_token_rate", "client_revocation_rate", "client_introspection_rate", "address_rate"):
+        try:
+            Rate.parse(getattr(settings, name))
+        except ValueError as error:
+            raise SettingInvalid(f"setting {name!r}: {error}") from error
+    if settings.login_attempts < 1:
+        raise SettingInvalid(f"setting 'login_attempts' must be 1 or more, not {settings.login_attempts}")
+    if not 1 <= settings.login_max_delay <= MOST_LOGIN_DELAY:
+        raise SettingInvalid(
+            f"setting 'login_max_delay' must be 1 s to {MOST_LOGIN_DELAY:.0f} s, not {settings.login_max_delay:g} s"
+        )
+
+
+def _check_operation(settings: IssuerSettings) -> None:
+    for network in settings.trusted_proxies:
+        try:
+            ip_network(network)
+        except ValueError as error:
+            raise SettingInvalid(f"setting 'trusted_proxies': {error}; write 10.1.0.0/16, or one address") from error
+    if (settings.tls_cert is None) != (settings.tls_key is None):
+        missing = "tls_key" if settings.tls_key is None else "tls_cert"
+        raise SettingInvalid(f"setting {missing!r} is missing: TLS takes a certificate and its key")
+    settings.check_workers(settings.workers)
 
 
 def check_issuer(issuer: str) -> None:

@@ -4,12 +4,13 @@ import asyncio
 import json
 import os
 import signal
+import ssl
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
-from aiohttp import ClientSession, ClientTimeout
+from aiohttp import ClientSession, ClientTimeout, TCPConnector
 
 from tests.issuer_under_test import ANSWER_SECONDS, Credentials, Installation, IssuerClient
 
@@ -35,8 +36,16 @@ class IssuerProcess(IssuerClient):
 
     @classmethod
     @asynccontextmanager
-    async def started(cls, installation: Installation) -> AsyncIterator["IssuerProcess"]:
-        """A process on any free port, and its end whatever happens."""
+    async def started(
+        cls, installation: Installation, *, tls: ssl.SSLContext | None = None, **more: object
+    ) -> AsyncIterator["IssuerProcess"]:
+        """A process on any free port, and its end whatever happens.
+
+        Args:
+            installation: whose settings it has.
+            tls: what a client trusts, where it is to be talked to over TLS.
+            more: further settings, by name.
+        """
         settings = installation.settings
         environment = {name: value for name, value in os.environ.items() if not name.startswith("TOCSIN_")} | {
             "TOCSIN_ISSUER": settings.issuer,
@@ -45,6 +54,7 @@ class IssuerProcess(IssuerClient):
             "TOCSIN_KEK_FILE": str(settings.kek_file),
             "TOCSIN_AUDIENCE": settings.audience,
             "TOCSIN_LOG_FORMAT": "json",
+            **{f"TOCSIN_{name.upper()}": str(value) for name, value in more.items()},
         }
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-W", "error", "-m", "tocsin", "issuer", "--json", "--port", "0"),
@@ -54,8 +64,9 @@ class IssuerProcess(IssuerClient):
             stderr=asyncio.subprocess.PIPE,
         )
         try:
-            url = await _address(process)
-            async with ClientSession(timeout=ClientTimeout(total=ANSWER_SECONDS)) as session:
+            url = await _address(process, "http" if tls is None else "https")
+            connector = TCPConnector(ssl=tls if tls is not None else True)
+            async with ClientSession(connector=connector, timeout=ClientTimeout(total=ANSWER_SECONDS)) as session:
                 issuer = cls(process, url, session, installation.operator)
                 yield issuer
         finally:
@@ -88,7 +99,7 @@ class IssuerProcess(IssuerClient):
             self.log.append(line.decode(errors="replace").rstrip())
 
 
-async def _address(process: asyncio.subprocess.Process) -> str:
+async def _address(process: asyncio.subprocess.Process, scheme: str) -> str:
     assert process.stdout is not None
     assert process.stderr is not None
     async with asyncio.timeout(START_SECONDS):
@@ -96,4 +107,4 @@ async def _address(process: asyncio.subprocess.Process) -> str:
         if not line:
             raise AssertionError(f"the issuer did not start: {(await process.stderr.read()).decode()[-2000:]}")
     said = json.loads(line)
-    return f"http://{said['host']}:{said['port']}"
+    return f"{scheme}://{said['host']}:{said['port']}"

@@ -60,6 +60,11 @@ class Context:
         self._config = config
         self._sources: Sources | None = None
 
+    @property
+    def arguments(self) -> list[str]:
+        """By which a further process finds the same settings."""
+        return [] if self._config is None else ["--config", str(self._config)]
+
     def read(self, kind: type[Any]) -> Any:
         """The settings of one program, from the configuration file and the environment.
 

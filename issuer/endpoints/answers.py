@@ -25,7 +25,12 @@ def json_answer(body: Any, *, status: int = 200, headers: dict[str, str] | None 
 def error_answer(error: OAuthError) -> web.Response:
     """The answer of RFC 6749 section 5.2."""
     headers = {"WWW-Authenticate": error.challenge} if error.challenge else {}
-    if error.retry_after is not None:
-        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))  # whole seconds (RFC 9110 section 10.2.3)
+    if (seconds := retry_after(error)) is not None:
+        headers["Retry-After"] = str(seconds)
     body = {"error": error.error, "error_description": error.description}
     return json_answer(body, status=error.status, headers=headers)
+
+
+def retry_after(error: OAuthError) -> int | None:
+    """When to come again, in whole seconds (RFC 9110 section 10.2.3); ``None`` where that is not known."""
+    return None if error.retry_after is None else max(1, math.ceil(error.retry_after))

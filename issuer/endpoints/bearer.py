@@ -2,6 +2,7 @@
 
 from aiohttp import web
 
+from issuer.endpoints.asker import CLIENT_ID
 from issuer.endpoints.services import SERVICES
 from issuer.errors import OAuthError
 from verifier_agent import Claims, TokenRejected, VerificationUnavailable
@@ -28,11 +29,13 @@ def judged(request: web.Request, token: str | None, *, audience: str | None, sco
     if token is None:
         raise OAuthError("invalid_token", "a bearer token is needed", status=401, challenge="Bearer")
     try:
-        return request.app[SERVICES].tokens.read(token, audience=audience, scope=scope)
+        claims = request.app[SERVICES].tokens.read(token, audience=audience, scope=scope)
     except TokenRejected as error:
         raise refused(error.error, error.description, status=error.status, scope=scope) from error
     except VerificationUnavailable as error:
         raise OAuthError("temporarily_unavailable", "the token cannot be judged now", status=503) from error
+    request[CLIENT_ID] = claims.client_id or ""
+    return claims
 
 
 def refused(error: str, description: str, *, status: int, scope: str | None = None) -> OAuthError:

@@ -9,9 +9,11 @@ from aiohttp import web
 
 from issuer.client_assertions import METHOD, ClientAssertions
 from issuer.clients import Client, ClientStore
+from issuer.endpoints.asker import CLIENT_ID
 from issuer.endpoints.form import required
+from issuer.endpoints.limits import count_address
 from issuer.endpoints.services import SERVICES
-from issuer.errors import invalid_client, invalid_request
+from issuer.errors import OAuthError, invalid_client, invalid_request
 
 PROOFS: Final = ("client_secret_basic", "client_secret_post", METHOD)
 METHODS: Final = (*PROOFS, "none")
@@ -19,11 +21,22 @@ ASSERTION: Final = ("client_assertion", "client_assertion_type")
 
 
 async def authenticated_client(request: web.Request, form: dict[str, str]) -> Client:
-    """The client that the request proves to come from, or a public client, which proves nothing.
+    """The client that the request proves to come from, or a public client, which proves nothing; counted by address.
 
     Raises:
-        OAuthError: ``invalid_client``, or ``invalid_request`` when it uses two methods at once.
+        OAuthError: ``invalid_client``, ``invalid_request`` when it uses two methods at once, or 429.
     """
+    try:
+        client = await _authenticated(request, form)
+    except OAuthError:
+        count_address(request, None)
+        raise
+    request[CLIENT_ID] = client.client_id
+    count_address(request, client)
+    return client
+
+
+async def _authenticated(request: web.Request, form: dict[str, str]) -> Client:
     services = request.app[SERVICES]
     clients, header = services.clients, request.headers.get("Authorization")
     if not form.keys().isdisjoint(ASSERTION):

@@ -3,6 +3,7 @@
 from aiohttp import web
 
 from issuer.endpoints.answers import json_answer
+from issuer.endpoints.draining import DRAINING
 from issuer.endpoints.services import SERVICES
 from issuer.errors import StoreUnavailable
 
@@ -13,7 +14,12 @@ async def livez(_request: web.Request) -> web.Response:
 
 
 async def readyz(request: web.Request) -> web.Response:
-    """``GET /readyz``: 200 while tokens can be issued and revoked; a log that is away is only told."""
+    """``GET /readyz``: 200 while tokens can be issued and revoked; a log that is away is only told.
+
+    503 too in a process that is about to stop, while it still does all of it.
+    """
+    if request.app[DRAINING].begun:
+        return json_answer({"status": "stopping"}, status=503)
     services = request.app[SERVICES]
     checks = {"relay": str(services.relay.state)}
     if services.relay.halted is not None:

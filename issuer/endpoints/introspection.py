@@ -8,8 +8,10 @@ from issuer.clients import Client
 from issuer.endpoints.answers import json_answer
 from issuer.endpoints.client_authentication import confidential_client
 from issuer.endpoints.form import read_form, required
+from issuer.endpoints.limits import count_call
 from issuer.endpoints.services import SERVICES, Services
 from issuer.families.family_store import PREFIX
+from issuer.limits.request_limits import Limit
 from verifier_agent import TokenRejected
 
 
@@ -18,6 +20,7 @@ async def introspect(request: web.Request) -> web.Response:
     services = request.app[SERVICES]
     form = await read_form(request)
     client = await confidential_client(request, form)
+    count_call(request, client, Limit.INTROSPECTION)
     token = required(form, "token")
     if token.startswith(PREFIX):
         return json_answer(await _refresh_token(services, client, token))

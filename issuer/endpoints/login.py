@@ -5,9 +5,12 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
+from issuer.endpoints.answers import retry_after
+from issuer.endpoints.asker import ADDRESS
 from issuer.endpoints.form import read_form
 from issuer.endpoints.pages import form_page, form_value, page
 from issuer.endpoints.services import SERVICES
+from issuer.errors import OAuthError
 from issuer.users import User
 
 PURPOSE: Final = "login"
@@ -59,7 +62,10 @@ async def login(request: web.Request) -> web.Response:
     username, password = form.get("username", ""), form.get("password", "")
     if not username or not password:
         return login_page(request, wanted, username=username, fault=MISSING, status=400)
-    user = await _authenticated(request, username, password)  # 3
+    try:
+        user = await _authenticated(request, username, password)  # 3
+    except OAuthError as error:
+        return _later(request, wanted, username, error)
     if user is None:
         return login_page(request, wanted, username=username, fault=WRONG, status=400)
     _, held = await services.parts.sessions.begin(  # 4
@@ -72,4 +78,15 @@ async def login(request: web.Request) -> web.Response:
 
 async def _authenticated(request: web.Request, username: str, password: str) -> User | None:
     """The user whose password this is. The one place where passwords are tried in a browser, and may be slowed down."""
-    return await request.app[SERVICES].users.log_in(username, password)
+    return await request.app[SERVICES].users.log_in(username, password, address=request[ADDRESS].key)
+
+
+def _later(request: web.Request, wanted: Login, username: str, error: OAuthError) -> web.Response:
+    """Ask again, for when it may be tried again: the password has not been looked at."""
+    seconds = retry_after(error)
+    if seconds is None:
+        raise error
+    fault = f"There were too many attempts. Try again in {seconds} seconds."
+    response = login_page(request, wanted, username=username, fault=fault, status=error.status)
+    response.headers["Retry-After"] = str(seconds)
+    return response

@@ -5,6 +5,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from events import jose
+from issuer.endpoints import global_revocation
 from issuer.endpoints.answers import json_answer
 from issuer.endpoints.client_authentication import METHODS, PROOFS
 from issuer.endpoints.cross_origin import for_any_origin
@@ -47,6 +48,8 @@ def _document(services: Services) -> dict[str, Any]:
         "revocation_endpoint": f"{issuer}/oauth2/revoke",
         "revocation_endpoint_auth_methods_supported": list(METHODS),
         "revocation_endpoint_auth_signing_alg_values_supported": list(jose.ALGORITHMS),
+        "global_token_revocation_endpoint": f"{issuer}/oauth2/global-token-revocation",
+        "global_token_revocation_endpoint_auth_methods_supported": list(global_revocation.AUTH_METHODS),
         "introspection_endpoint": f"{issuer}/oauth2/introspect",
         "introspection_endpoint_auth_methods_supported": list(PROOFS),
         "introspection_endpoint_auth_signing_alg_values_supported": list(jose.ALGORITHMS),

@@ -12,7 +12,9 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from events.streams import SEQUENCED
-from issuer.endpoints.services import SERVICES
+from issuer.endpoints.access_log import route_of
+from issuer.endpoints.services import SERVICES, Services
+from issuer.endpoints.siblings import SIBLINGS
 from issuer.errors import StoreUnavailable
 from issuer.feed.feed import Feed
 from issuer.fleet import Fleet
@@ -26,16 +28,30 @@ ANSWERS: Final = web.AppKey("answers", Counter[tuple[str, int]])
 async def counted(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Count every answer by its route, not its address: a metric must not grow with what callers make up."""
     response = await handler(request)
-    resource = request.match_info.route.resource
-    request.app[ANSWERS][resource.canonical if resource is not None else "unknown", response.status] += 1
+    request.app[ANSWERS][route_of(request), response.status] += 1
     return response
 
 
 async def metrics(request: web.Request) -> web.Response:
-    """The metrics of this process."""
+    """The metrics of this process, and of all workers beside it, each sample with its worker."""
+
+    async def own() -> bytes:
+        return await own_metrics(request.app)
+
+    siblings = request.app.get(SIBLINGS)
+    body = await own() if siblings is None else _exposed(await siblings.metrics(own))
+    return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+async def own_metrics(app: web.Application) -> bytes:
+    """The metrics of this process alone."""
+    return _exposed(await _IssuerMetrics.read(app))
+
+
+def _exposed(collector: Collector) -> bytes:
     registry = CollectorRegistry()
-    registry.register(await _IssuerMetrics.read(request.app))
-    return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+    registry.register(collector)
+    return generate_latest(registry)
 
 
 class _IssuerMetrics(Collector):
@@ -82,6 +98,36 @@ class _IssuerMetrics(Collector):
         yield revocations
         yield from _feed(services.feed)
         yield from _fleet(services.fleet, self._agents)
+        yield from _limits(services)
+        yield from _self_service(services)
+
+
+def _limits(services: Services) -> Iterator[Metric]:
+    refused = CounterMetricFamily("tocsin_rate_limited", "Requests answered 429, by limit", labels=["limit"])
+    for limit, count in services.limits.refused.items():
+        refused.add_metric([limit], count)
+    refused.add_metric(["login"], services.throttle.refused)
+    yield refused
+    ignored = CounterMetricFamily(
+        "tocsin_proxy_header_ignored", "Headers about a client's address not believed", labels=["reason"]
+    )
+    for reason, count in services.proxies.ignored.items():
+        ignored.add_metric([reason], count)
+    yield ignored
+
+
+def _self_service(services: Services) -> Iterator[Metric]:
+    given_back, turns = services.self_service, services.database.turns
+    groups = CounterMetricFamily("tocsin_self_service_groups", "Groups of RFC 7009 revocations", labels=["outcome"])
+    groups.add_metric(["committed"], given_back.groups)
+    groups.add_metric(["failed"], given_back.failed)
+    yield groups
+    yield CounterMetricFamily("tocsin_self_service_tokens", "Tokens that clients gave back", value=given_back.tokens)
+    yield GaugeMetricFamily("tocsin_self_service_waiting", "Tokens not committed yet", value=given_back.waiting)
+    waiting = GaugeMetricFamily("tocsin_store_writers_waiting", "Transactions that wait to write", labels=["queue"])
+    for queue, count in zip(("urgent", "ordinary"), turns.waiting, strict=True):
+        waiting.add_metric([queue], count)
+    yield waiting
 
 
 def _feed(feed: Feed) -> Iterator[Metric]:

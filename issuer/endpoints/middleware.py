@@ -9,6 +9,7 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from issuer.endpoints.access_log import route_of
 from issuer.endpoints.answers import error_answer
 from issuer.errors import Conflict, NotFound, OAuthError, StoreUnavailable
 from verifier_agent import VerificationUnavailable
@@ -42,7 +43,7 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     except Conflict as error:
         return error_answer(OAuthError("conflict", str(error), status=409))
     except (StoreUnavailable, VerificationUnavailable) as error:
-        log.warning("request_unavailable", extra={"path": request.path, "error": str(error)})
+        log.warning("request_unavailable", extra={"route": route_of(request), "error": str(error)})
         answer = OAuthError("temporarily_unavailable", "try again later", status=503)
         return error_answer(answer)
     except web.HTTPException as error:
@@ -51,7 +52,7 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
             response.headers["Allow"] = error.headers["Allow"]
         return response
     except Exception:  # the last resort: the client learns nothing, the log everything
-        log.exception("request_failed", extra={"path": request.path, "method": request.method})
+        log.exception("request_failed", extra={"route": route_of(request), "method": request.method})
         return error_answer(OAuthError("server_error", "something went wrong here", status=500))
 
 

@@ -2,13 +2,17 @@
 
 from aiohttp import web
 
+from events.digests import token_digest
 from issuer.clients import Client
 from issuer.endpoints.answers import NO_STORE
 from issuer.endpoints.client_authentication import authenticated_client
 from issuer.endpoints.form import read_form, required
+from issuer.endpoints.limits import count_call
 from issuer.endpoints.services import SERVICES, Services
 from issuer.errors import OAuthError
 from issuer.families.family_store import PREFIX
+from issuer.limits.request_limits import Limit
+from issuer.self_service import REASON
 from verifier_agent import TokenRejected
 
 
@@ -20,7 +24,9 @@ async def revoke(request: web.Request) -> web.Response:
     """
     services = request.app[SERVICES]
     form = await read_form(request)
-    client = await authenticated_client(request, form)
+    async with services.self_service.one_of_few():
+        client = await authenticated_client(request, form)
+    count_call(request, client, Limit.REVOCATION)
     token = required(form, "token")
     if await _end_family(services, client, token):
         return _done()
@@ -30,9 +36,7 @@ async def revoke(request: web.Request) -> web.Response:
         return _done()  # RFC 7009 section 2.2: expired, revoked and unknown tokens are no errors
     if claims.client_id != client.client_id:
         raise OAuthError("unauthorized_client", "the token was issued to another client")
-    await services.revocations.revoke_token(
-        token, claims.exp, reason="revoked by its client", actor=f"client {client.client_id}"
-    )
+    await services.self_service.revoke(client.client_id, token_digest(token), claims.exp)
     return _done()
 
 
@@ -43,7 +47,7 @@ async def _end_family(services: Services, client: Client, token: str) -> bool:
         return False
     if family.client_id != client.client_id:
         raise OAuthError("unauthorized_client", "the token was issued to another client")
-    await services.families.end(family, reason="revoked by its client", actor=f"client {client.client_id}")
+    await services.families.end(family, reason=REASON, actor=f"client {client.client_id}")
     return True
 
 

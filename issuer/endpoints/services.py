@@ -14,17 +14,20 @@ from issuer.fleet import Fleet
 from issuer.grants import Grant
 from issuer.keys.key_service import KeyService
 from issuer.leadership import Leadership
+from issuer.limits.request_limits import RequestLimits
 from issuer.outbox.own_agent import OwnAgent
 from issuer.outbox.relay import Relay
 from issuer.outbox.snapshots import Snapshots
 from issuer.pages import FormSeal, Pages
 from issuer.parts import Parts
+from issuer.proxies import Proxies
 from issuer.revocations import RevocationService
+from issuer.self_service import SelfService
 from issuer.sessions import Cookies
 from issuer.settings import IssuerSettings
 from issuer.store.database import Database
 from issuer.tokens import TokenService
-from issuer.users import UserStore
+from issuer.users import LoginThrottle, UserStore
 from verifier_agent.hot.following import Following
 
 
@@ -56,6 +59,10 @@ class Services:
     seal: FormSeal
     cookies: Cookies
     consents: ConsentStore
+    self_service: SelfService
+    limits: RequestLimits
+    throttle: LoginThrottle
+    proxies: Proxies
 
     @property
     def settings(self) -> IssuerSettings:

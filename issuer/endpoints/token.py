@@ -5,10 +5,12 @@ from aiohttp import web
 from issuer.endpoints.answers import json_answer
 from issuer.endpoints.client_authentication import authenticated_client
 from issuer.endpoints.form import read_form, required
+from issuer.endpoints.limits import count_call
 from issuer.endpoints.services import SERVICES
 from issuer.errors import OAuthError
 from issuer.grants import GrantRequest
 from issuer.grants.grant import CREDENTIALS
+from issuer.limits.request_limits import Limit
 
 
 async def token(request: web.Request) -> web.Response:
@@ -21,6 +23,7 @@ async def token(request: web.Request) -> web.Response:
     rsq = services.own_agent.rsq  # 1
     form = await read_form(request)  # 2
     client = await authenticated_client(request, form)  # 3
+    count_call(request, client, Limit.TOKEN)
     grant = services.grants.get(required(form, "grant_type"))  # 4
     if grant is None:
         raise OAuthError("unsupported_grant_type", "there is no such grant here")

@@ -125,6 +125,12 @@ class FamilyStore:
             return None
         return await self._end(connection, family_id, reason, actor)
 
+    async def speak_for(self, sub: str) -> bool:
+        """Whether there is any family of this user's, ended or not."""
+        query = select(families.c.id).where(families.c.sub == sub).limit(1)
+        async with self._database.read() as connection:
+            return (await connection.execute(query)).first() is not None
+
     async def oldest_gsq(self, default: int) -> int:
         """The lowest ``gsq`` of all that live, sessions and codes among them; ``default`` without any."""
         async with self._database.read() as connection:

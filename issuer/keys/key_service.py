@@ -217,7 +217,7 @@ class KeyService:
         alg = alg or self._algorithms[0]
         self._check_algorithm(alg)
         standby = await _generated(alg)
-        async with self._database.write() as connection:
+        async with self._database.write(urgent=True) as connection:
             await _one_at_a_time(connection)
             why_not = await self._why_not(connection, alg)
             if why_not and not force:
@@ -281,7 +281,7 @@ class KeyService:
         if alg is None:
             raise NotFound(f"no token key has the kid {kid!r}")
         standby = await _generated(alg)
-        async with self._database.write() as connection:
+        async with self._database.write(urgent=True) as connection:
             await _one_at_a_time(connection)
             rows = await _token_keys(connection)
             state = KeyState(next(row["state"] for row in rows if row["kid"] == kid))

@@ -36,7 +36,7 @@ class Heartbeats:
         Raises:
             StoreUnavailable: the store does not answer.
         """
-        async with self._database.write() as connection:
+        async with self._database.write(urgent=True) as connection:
             seq, heartbeat = await self._outbox.heartbeat(connection)
         trusted, self.clock_trusted = self.clock_trusted, self._clock_guard.trusts(heartbeat.time, self._clock.boot())
         if not self.clock_trusted:

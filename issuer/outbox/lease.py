@@ -44,7 +44,7 @@ class Lease:
             )
             .returning(leases.c.fence)
         )
-        async with self._database.write() as connection:
+        async with self._database.write(urgent=True) as connection:
             fence: int | None = (await connection.execute(statement)).scalar_one_or_none()
             return fence
 
@@ -57,5 +57,5 @@ class Lease:
         statement = (
             update(leases).where(leases.c.name == self._name, leases.c.holder == self._holder).values(expires_at=0.0)
         )
-        async with self._database.write() as connection:
+        async with self._database.write(urgent=True) as connection:
             await connection.execute(statement)

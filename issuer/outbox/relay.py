@@ -326,7 +326,7 @@ class Relay:
             LeaseLost: it has, or the mark is not where it should be.
         """
         ours = exists().where(leases.c.name == RELAY, leases.c.fence == self._fence)
-        async with self._database.write() as connection:
+        async with self._database.write(urgent=True) as connection:
             moved = await connection.execute(
                 update(streams)
                 .where(streams.c.stream == stream, condition, ours)

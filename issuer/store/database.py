@@ -14,12 +14,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.sql.elements import ColumnElement
 
 from issuer.errors import StoreUnavailable
+from issuer.store.turns import Turns
 from verifier_agent import SettingInvalid
 
 ANSWER_SECONDS: Final = 10.0
 """Longest that one transaction may take, waiting for a connection included."""
 BUSY_SECONDS: Final = 5.0
 """Longest wait for another process that writes to the same SQLite file."""
+CONNECTIONS: Final = 10
+"""To PostgreSQL, of one process."""
+WRITERS: Final = 8
+"""Of these, at most so many write at once: reading must go on beside them."""
 _DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
 
 _STATEMENT_AT_FAULT: Final = {"0A", "21", "22", "23", "42", "44"}
@@ -30,7 +35,11 @@ class Database:
     """Transactions, and the store's clock.
 
     On SQLite, transactions that write take the write lock when they begin, one at a time; on PostgreSQL they lock the
-    rows that they change. Both commit durably before they return.
+    rows that they change. Both commit durably before they return. Of the transactions of this process that wait to
+    write, the urgent ones go first.
+
+    Attributes:
+        turns: who writes, and who waits for it.
     """
 
     def __init__(self, url: str) -> None:
@@ -45,10 +54,12 @@ class Database:
         if self.kind == "sqlite":
             self._reader = _sqlite_engine(self.url, begin="BEGIN", connections=4)
             self._writer = _sqlite_engine(self.url, begin="BEGIN IMMEDIATE", connections=1)
+            self.turns = Turns(1)
         else:
+            self.turns = Turns(WRITERS)
             self._reader = self._writer = create_async_engine(
                 self.url,
-                pool_size=10,
+                pool_size=CONNECTIONS,
                 max_overflow=0,
                 pool_timeout=ANSWER_SECONDS,
                 pool_pre_ping=True,
@@ -77,16 +88,22 @@ class Database:
             yield connection
 
     @asynccontextmanager
-    async def write(self, seconds: float = ANSWER_SECONDS) -> AsyncIterator[AsyncConnection]:
+    async def write(self, seconds: float = ANSWER_SECONDS, *, urgent: bool = False) -> AsyncIterator[AsyncConnection]:
         """A transaction: committed, durably, when the block ends without an error.
 
         Args:
-            seconds: longest that it may take.
+            seconds: longest that it may take, its wait for a turn included.
+            urgent: whether it goes before those that are not: decisions of operators, and what carries them on.
 
         Raises:
             StoreUnavailable: the store does not answer; the transaction may or may not have happened.
         """
-        async with _bounded(seconds), _connected(self._writer) as connection, connection.begin():
+        async with (
+            _bounded(seconds),
+            self.turns.turn(urgent=urgent),
+            _connected(self._writer) as connection,
+            connection.begin(),
+        ):
             yield connection
 
     def time(self) -> ColumnElement[float]:

@@ -43,7 +43,7 @@ async def test_every_advertised_endpoint_answers_there(installation: Installatio
     endpoints = {name for name in document if name.endswith(("_endpoint", "_uri"))}
 
     for_people = {"authorization_endpoint": 400, "end_session_endpoint": 200}
-    assert endpoints == {*forms, *for_people, "jwks_uri"}
+    assert endpoints == {*forms, *for_people, "jwks_uri", "global_token_revocation_endpoint"}
     for name, status in for_people.items():
         assert (await issuer.send("GET", urlsplit(document[name]).path)).status == status
     for name, form in forms.items():

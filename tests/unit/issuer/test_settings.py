@@ -159,3 +159,35 @@ def test_settings_are_shown_without_the_passwords_in_their_urls() -> None:
     assert "S3c" not in f"{settings!r} {settings}"
     assert "postgresql://…@localhost/tocsin" in repr(settings)
     assert "one:9092,two:9092" in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("client_token_rate", {"client_token_rate": "many"}),
+        ("client_revocation_rate", {"client_revocation_rate": "5/d"}),
+        ("client_introspection_rate", {"client_introspection_rate": ""}),
+        ("address_rate", {"address_rate": "0/s"}),
+        ("login_attempts", {"login_attempts": 0}),
+        ("login_max_delay", {"login_max_delay": 0.5}),
+        ("login_max_delay", {"login_max_delay": 86_401.0}),
+        ("trusted_proxies", {"trusted_proxies": ("10.0.0.0/8", "10.0.0.1/8")}),
+        ("trusted_proxies", {"trusted_proxies": ("proxy.example",)}),
+        ("tls_key", {"tls_cert": Path("a")}),
+        ("tls_cert", {"tls_key": Path("a")}),
+        ("workers", {"workers": 0}),
+        ("workers", {"workers": 65}),
+        ("workers", {"workers": 2}),  # with a log in memory
+    ],
+)
+def test_what_cannot_be_operated_is_refused_by_name(name: str, changes: dict[str, Any]) -> None:
+    with pytest.raises(SettingInvalid, match=f"setting '{name}'"):
+        settings(**changes)
+
+
+def test_rates_and_networks_are_read_from_the_environment() -> None:
+    environment = ENVIRONMENT | {"TOCSIN_ADDRESS_RATE": "off", "TOCSIN_TRUSTED_PROXIES": "10.0.0.0/8, ::1"}
+
+    read = Sources(environment, {}).read(IssuerSettings)
+
+    assert (read.address_rate, read.trusted_proxies) == ("off", ("10.0.0.0/8", "::1"))
