@@ -17,6 +17,7 @@ from issuer.authorization.codes import CodeStore
 from issuer.authorization.consents import ConsentStore
 from issuer.client_assertions import ClientAssertions
 from issuer.clients import ClientStore
+from issuer.devices import DeviceStore, UserCodeGuesses
 from issuer.endpoints import cross_origin
 from issuer.endpoints.metrics import ANSWERS, counted
 from issuer.endpoints.middleware import errors, request_ids
@@ -116,6 +117,7 @@ async def running_services(
             own_agent=own_agent,
             sessions=SessionStore(live, database, standing, revocations),
             codes=CodeStore(live, database, families, revocations),
+            devices=DeviceStore(database, families, UserCodeGuesses(database)),
         )
         services = Services(
             followed=followed,
@@ -248,7 +250,10 @@ async def _background(services: Services, event_log: EventLog) -> AsyncIterator[
         services.families,
         services.standing,
         services.leadership,
-        also_purge=[services.assertions, services.fleet, services.parts.sessions, services.parts.codes],
+        also_purge=[
+            *(services.assertions, services.fleet),
+            *(services.parts.sessions, services.parts.codes, services.parts.devices),
+        ],
     )
     retention = Retention.covering(services.settings.token_lifetime_ceiling)
     listener = AgentsListener(
