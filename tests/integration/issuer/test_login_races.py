@@ -82,3 +82,12 @@ async def test_of_what_was_given_before_the_last_revocation_nothing_is_good(
     assert in_browsers, "some got through before they were revoked"
     assert on_devices, "some devices too"
     assert len(late) == 2 * LOGINS, "who logs in afterwards has nothing to fear"
+
+
+@on_every_store
+async def test_a_user_who_agrees_in_many_places_at_once_for_the_first_time_has_agreed(
+    web: WebClient, issuer: Replica
+) -> None:
+    consents = issuer.services.consents
+    await asyncio.gather(*(consents.give("alice", web.client_id, ("read", "write")) for _ in range(4)))
+    assert await consents.covers("alice", web.client_id, ("read", "write"))
