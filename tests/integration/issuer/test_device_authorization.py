@@ -210,9 +210,10 @@ async def test_tokens_of_an_old_login_are_hit_by_a_revocation_that_their_replica
     await allow(browser, codes["user_code"])
     standing = tv.issuer.services.tokens._standing
     heard, standing.ended_by = standing.ended_by, lambda *_: None  # type: ignore[method-assign]
-    await tv.issuer.revoke(selector={"client_id": "tv"})
+    revocation = await tv.issuer.revoke(selector={"client_id": "tv"})
     token = granted(await tv.poll(codes["device_code"]))["access_token"]
     standing.ended_by = heard  # type: ignore[method-assign]
+    assert unverified(token)["rsq"] < revocation["seq"]
     async with installation.agent(audience="films") as agent:
         while rejection(agent, token) is None:
             await agent.changed()
