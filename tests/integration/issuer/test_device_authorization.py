@@ -301,6 +301,20 @@ async def test_a_service_may_be_named_when_asking_and_when_fetching(tv: DeviceCl
     assert unverified(token)["aud"] == "billing"
 
 
+async def test_a_device_that_asks_who_it_is_gets_an_id_token(
+    tv: DeviceClient, browser: HttpBrowser, issuer: Replica
+) -> None:
+    """OpenID Connect Core section 2; there is no ``nonce`` in a device's request."""
+    await issuer.services.clients.change("tv", {"scopes": ("openid", "read")})
+    codes = await tv.begin()
+    await allow(browser, codes["user_code"])
+    tokens = granted(await tv.poll(codes["device_code"]))
+    said, access = unverified(tokens["id_token"]), unverified(tokens["access_token"])
+    assert (said["aud"], said["sub"], said["sid"], said["amr"]) == ("tv", access["sub"], access["sid"], ["pwd"])
+    assert said["auth_time"] == access["auth_time"]
+    assert "nonce" not in said
+
+
 async def test_what_is_no_code_is_said_at_once(tv: DeviceClient, browser: HttpBrowser) -> None:
     page = await browser.send(await browser.get(PAGE), user_code="12345678")
     assert (page.status, "Enter the eight letters" in page.text) == (400, True)
