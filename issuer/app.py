@@ -17,6 +17,7 @@ from issuer.authorization.codes import CodeStore
 from issuer.authorization.consents import ConsentStore
 from issuer.client_assertions import ClientAssertions
 from issuer.clients import ClientStore
+from issuer.devices import DeviceStore, UserCodeGuesses
 from issuer.endpoints import cross_origin
 from issuer.endpoints.access_log import CLOCK, access_log
 from issuer.endpoints.asker import addresses
@@ -125,6 +126,7 @@ async def running_services(
             own_agent=own_agent,
             sessions=SessionStore(live, database, standing, revocations),
             codes=CodeStore(live, database, families, revocations),
+            devices=DeviceStore(database, families, UserCodeGuesses(database)),
         )
         services = Services(
             followed=followed,
@@ -274,7 +276,8 @@ async def _background(services: Services, event_log: EventLog) -> AsyncIterator[
         services.standing,
         services.leadership,
         also_purge=[
-            *(services.assertions, services.fleet, services.parts.sessions, services.parts.codes, services.throttle)
+            *(services.assertions, services.fleet, services.throttle),
+            *(services.parts.sessions, services.parts.codes, services.parts.devices),
         ],
     )
     retention = Retention.covering(services.settings.token_lifetime_ceiling)

@@ -24,6 +24,7 @@ SECRETS_AT_ONCE: Final = 2
 """The one in use and the one that replaces it."""
 MAX_NAME: Final = 256
 CODE_GRANT: Final = "authorization_code"
+DEVICE_GRANT: Final = "urn:ietf:params:oauth:grant-type:device_code"
 CONFIDENTIAL_ALONE: Final = frozenset({"client_credentials", "urn:ietf:params:oauth:grant-type:token-exchange"})
 """Grants by which a client speaks for itself (RFC 6749 section 4.4), or with what others have sent it."""
 _CLIENT_ID: Final = re.compile(r"[A-Za-z0-9._~-]{1,128}")

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from issuer.authorization.codes import CodeStore
+from issuer.devices import DeviceStore
 from issuer.families import FamilyStore
 from issuer.outbox.own_agent import OwnAgent
 from issuer.sessions import SessionStore
@@ -24,6 +25,7 @@ class Parts:
         own_agent: to verify tokens of ours.
         sessions: of users who logged in in a browser.
         codes: that were given to browsers.
+        devices: that wait to be let in.
     """
 
     live: Live[IssuerSettings]
@@ -33,6 +35,7 @@ class Parts:
     own_agent: OwnAgent
     sessions: SessionStore
     codes: CodeStore
+    devices: DeviceStore
 
     @property
     def settings(self) -> IssuerSettings:

@@ -36,6 +36,7 @@ def _document(services: Services) -> dict[str, Any]:
         "issuer": issuer,
         "authorization_endpoint": f"{issuer}/oauth2/authorize",
         "token_endpoint": f"{issuer}/oauth2/token",
+        "device_authorization_endpoint": f"{issuer}/oauth2/device_authorization",
         "jwks_uri": f"{issuer}/.well-known/jwks.json",
         "grant_types_supported": sorted(services.grants),
         "response_types_supported": ["code"],

@@ -256,3 +256,36 @@ login_failures = Table(
     Column("expires_at", Float, nullable=False),
     Index("ix_login_failures_expires_at", "expires_at"),
 )
+
+devices = Table(
+    "devices",
+    metadata,
+    Column("hash", LargeBinary, primary_key=True),  # of the device code
+    # Plain: to be found it must be, and whoever reads it here has gained no token.
+    Column("user_code", String(16), nullable=False, unique=True),
+    Column("client_id", String(128), ForeignKey("clients.client_id", ondelete="CASCADE"), nullable=False),
+    Column("scope", JSON, nullable=False),
+    Column("audience", JSON, nullable=False),
+    # Seconds between polls, and when the last one was.
+    Column("interval", Integer, nullable=False),
+    Column("polled_at", Float),
+    Column("expires_at", Float, nullable=False),
+    Column("denied", Boolean, nullable=False),
+    # Of the session in which it was allowed; nothing before.
+    Column("sub", String(128)),
+    Column("sid", String(64)),
+    Column("gsq", BigInteger),
+    Column("auth_time", Float),
+    Column("amr", JSON),
+    Column("used_at", Float),
+    Index("ix_devices_expires_at", "expires_at"),
+)
+
+user_code_guesses = Table(
+    "user_code_guesses",
+    metadata,
+    Column("sub", String(128), primary_key=True),
+    # Wrong ones, until they are forgotten.
+    Column("count", Integer, nullable=False),
+    Column("ends_at", Float, nullable=False),
+)

@@ -10,6 +10,7 @@ from aiohttp import web
 from playwright.async_api import Page
 
 from tests.http_browser import PASSWORD, WebClient, hash_quickly
+from tests.http_device import GRANT, DeviceClient
 from tests.issuer_under_test import Installation, Replica
 
 CALLBACK: Final = "http://127.0.0.1/callback"
@@ -23,6 +24,7 @@ class Journey:
     Attributes:
         issuer: the issuer.
         client: the application; it listens on a loopback port of its own.
+        device: a television.
         arrivals: what the browser brought back, query by query.
         elsewhere: address of a page on another site.
         shown_elsewhere: what stands on it.
@@ -30,6 +32,7 @@ class Journey:
 
     issuer: Replica
     client: WebClient
+    device: DeviceClient
     arrivals: list[dict[str, str]]
     elsewhere: str
     shown_elsewhere: list[str]
@@ -79,12 +82,14 @@ async def prepared_journey(folder: Path) -> AsyncIterator[Journey]:
             redirect_uris=(CALLBACK,),
             post_logout_redirect_uris=(f"{own}/bye",),
         )
+        await installation.client("films", name="Films", public=True, grants=(GRANT,), scopes=("openid", "films:watch"))
         async with installation.running() as issuer:
             hash_quickly(issuer)
             await issuer.services.users.add("alice", PASSWORD)
             client = WebClient(issuer, *credentials, redirect_uri=f"{own}/callback")
             # To a browser localhost and 127.0.0.1 are two sites.
             elsewhere = f"{own.replace('127.0.0.1', 'localhost')}/elsewhere"
-            yield Journey(issuer, client, arrivals, elsewhere, shown_elsewhere)
+            device = DeviceClient(issuer, "films")
+            yield Journey(issuer, client, device, arrivals, elsewhere, shown_elsewhere)
     finally:
         await runner.cleanup()

@@ -33,6 +33,13 @@ async def take(browser: Browser, journey: Journey, name: str, screen: dict[str, 
     await journey.log_in(page)
     await page.get_by_role("button", name="Allow").wait_for()
     await _shoot(page, f"consent-{name}")
+    codes = await journey.device.begin()
+    await page.goto(codes["verification_uri"])
+    await page.get_by_label("Code").fill(codes["user_code"])
+    await _shoot(page, f"device-{name}")
+    await page.get_by_role("button", name="Continue").click()
+    await page.get_by_role("button", name="Allow this device").wait_for()
+    await _shoot(page, f"device-consent-{name}", whole=True)
     await page.goto(f"{journey.issuer.url}/oauth2/logout?client_id=orders")
     await _shoot(page, f"logout-{name}")
     await page.goto(journey.request(redirect_uri="https://elsewhere.example/"))
@@ -40,8 +47,8 @@ async def take(browser: Browser, journey: Journey, name: str, screen: dict[str, 
     await context.close()
 
 
-async def _shoot(page: Page, name: str) -> None:
-    await page.screenshot(path=FOLDER / f"{name}.png")
+async def _shoot(page: Page, name: str, *, whole: bool = False) -> None:
+    await page.screenshot(path=FOLDER / f"{name}.png", full_page=whole)
 
 
 async def main() -> None:

@@ -504,6 +504,17 @@ def test_a_client_with_keys_gets_no_secret(installation: Installation) -> None:
     assert installation.tocsin("client", "rotate-secret", "robot").code == 1
 
 
+def test_a_client_on_a_device_is_registered_without_an_address_to_go_back_to(shell: Shell) -> None:
+    shell.tocsin("init")
+    grant = "urn:ietf:params:oauth:grant-type:device_code"
+    added = shell.tocsin("client", "add", "tv", "--public", "--grant", grant, "--grant", "refresh_token")
+
+    assert "by none: it is public." in added.out
+    listed = shell.tocsin("client", "list", "--json").json()["clients"]
+    [television] = [client for client in listed if client["client_id"] == "tv"]
+    assert (television["public"], television["grants"]) == (True, [grant, "refresh_token"])
+
+
 async def test_a_client_that_users_log_in_to_is_registered_changed_disabled_and_deleted(
     installation: Installation,
 ) -> None:

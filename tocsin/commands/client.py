@@ -77,7 +77,8 @@ def add(context: Context, /, client_id: str, public: bool, jwks: Path | None, **
     _check(client, context.read(IssuerSettings))
     if client.jwks or client.public:
         asyncio.run(_with_store(context, lambda store: store.add_without_secret(client)))
-        how = "with its keys (private_key_jwt)" if client.jwks else "by none: it is public, and uses PKCE"
+        by_none = "by none: it is public, and uses PKCE" if CODE_GRANT in client.grants else "by none: it is public"
+        how = "with its keys (private_key_jwt)" if client.jwks else by_none
         context.output.answer({"client_id": client_id, "keys": len(client.jwks), "public": client.public})
         context.output.line(f"client_id      {client_id}\nIt authenticates {how}.")
         return

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.http_browser import CALLBACK, PASSWORD, HttpBrowser, WebClient, hash_quickly, http_browser
+from tests.http_device import GRANT, DeviceClient
 from tests.issuer_under_test import Installation, Replica, Store
 
 
@@ -61,6 +62,20 @@ async def web(installation: Installation, issuer: Replica) -> WebClient:
     hash_quickly(issuer)
     await issuer.services.users.add("alice", PASSWORD, claims={"roles": ["admin"], "tenant": "acme"})
     return WebClient(issuer, *credentials)
+
+
+@pytest.fixture
+async def tv(installation: Installation, web: WebClient) -> DeviceClient:
+    """A public client on a device; ``web`` has brought alice."""
+    await installation.client(
+        "tv",
+        name="Films",
+        public=True,
+        grants=(GRANT, "refresh_token"),
+        scopes=("read", "write"),
+        audiences=("films", "billing"),
+    )
+    return DeviceClient(web.issuer, "tv")
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 from tests.http_browser import HttpBrowser, Page, WebClient, http_browser
+from tests.http_device import PAGE, DeviceClient
 from tests.issuer_under_test import Installation, Replica, on_every_store, rejection
 
 LOGINS: int = 4
@@ -34,9 +35,24 @@ async def logins(web: WebClient) -> list[dict[str, Any]]:
     return given
 
 
+async def device_logins(tv: DeviceClient) -> list[dict[str, Any]]:
+    """What the device is given that is let in a few times."""
+    given = []
+    async with http_browser(tv.issuer.url) as browser:
+        for _ in range(LOGINS):
+            codes = await tv.begin()
+            page = await browser.send(await browser.get(PAGE), user_code=codes["user_code"])
+            for _ in range(STEPS):
+                if "form" in page.fields:
+                    page = await step(browser, page)
+            answer = await tv.poll(codes["device_code"])
+            given += [answer.json()] * (answer.status == 200)
+    return given
+
+
 @on_every_store
 async def test_of_what_was_given_before_the_last_revocation_nothing_is_good(
-    web: WebClient, issuer: Replica, installation: Installation
+    web: WebClient, tv: DeviceClient, issuer: Replica, installation: Installation
 ) -> None:
     sub = (await issuer.services.users.named("alice")).sub
 
@@ -47,16 +63,31 @@ async def test_of_what_was_given_before_the_last_revocation_nothing_is_good(
 
     async with installation.running(port=0) as second:
         other = WebClient(second, web.client_id, web.secret)
-        going = [asyncio.create_task(logins(client)) for client in (web, other, web)]
+        elsewhere = DeviceClient(second, tv.client_id)
+        going = [asyncio.create_task(logins(client)) for client in (web, other)]
+        going += [asyncio.create_task(device_logins(client)) for client in (tv, elsewhere)]
         await revoking()
-        tokens = [each for some in await asyncio.gather(*going) for each in some]
+        one, two, three, four = await asyncio.gather(*going)
+        in_browsers, on_devices = one + two, three + four
         await issuer.revoke(selector={"sub": sub})
         async with installation.agent() as agent:
-            for each in tokens:
-                while rejection(agent, each["access_token"]) is None:
+            for each in in_browsers + on_devices:
+                while rejection(agent, each["access_token"], audience=None) is None:
                     await agent.changed()
-                assert (await web.refresh(each["refresh_token"])).status == 400
-        late = await logins(other)
+        for client, tokens in ((web, in_browsers), (tv, on_devices)):
+            for each in tokens:
+                assert (await client.refresh(each["refresh_token"])).status == 400
+        late = await logins(other) + await device_logins(elsewhere)
 
-    assert tokens, "some got through before they were revoked"
-    assert len(late) == LOGINS, "who logs in afterwards has nothing to fear"
+    assert in_browsers, "some got through before they were revoked"
+    assert on_devices, "some devices too"
+    assert len(late) == 2 * LOGINS, "who logs in afterwards has nothing to fear"
+
+
+@on_every_store
+async def test_a_user_who_agrees_in_many_places_at_once_for_the_first_time_has_agreed(
+    web: WebClient, issuer: Replica
+) -> None:
+    consents = issuer.services.consents
+    await asyncio.gather(*(consents.give("alice", web.client_id, ("read", "write")) for _ in range(4)))
+    assert await consents.covers("alice", web.client_id, ("read", "write"))

@@ -16,10 +16,10 @@ async def test_the_metadata_is_of_this_issuer_and_names_its_grants_and_methods(
     document = answer.json()
     assert answer.status == 200
     assert document["issuer"] == installation.settings.issuer == issuer.url
-    exchange = "urn:ietf:params:oauth:grant-type:token-exchange"
+    ours = "urn:ietf:params:oauth:grant-type:"
     assert document["grant_types_supported"] == [
         *("authorization_code", "client_credentials", "refresh_token"),
-        exchange,
+        *(f"{ours}device_code", f"{ours}token-exchange"),
     ]
     assert document["response_types_supported"] == ["code"]
     assert document["response_modes_supported"] == ["query"]
@@ -42,8 +42,11 @@ async def test_every_advertised_endpoint_answers_there(installation: Installatio
     }
     endpoints = {name for name in document if name.endswith(("_endpoint", "_uri"))}
 
+    codes = await issuer.form(urlsplit(document["device_authorization_endpoint"]).path, installation.demo)
+    assert codes.json()["error"] == "unauthorized_client"
     for_people = {"authorization_endpoint": 400, "end_session_endpoint": 200}
-    assert endpoints == {*forms, *for_people, "jwks_uri", "global_token_revocation_endpoint"}
+    others = {"device_authorization_endpoint", "jwks_uri", "global_token_revocation_endpoint"}
+    assert endpoints == {*forms, *for_people, *others}
     for name, status in for_people.items():
         assert (await issuer.send("GET", urlsplit(document[name]).path)).status == status
     for name, form in forms.items():

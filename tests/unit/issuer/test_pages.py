@@ -18,6 +18,16 @@ PAGES: list[tuple[str, dict[str, Any]]] = [
         {"client": HOSTILE, "username": HOSTILE, "scopes": described([HOSTILE]), "target": HOSTILE, "form": "f"},
     ),
     ("consent", {"client": "Orders", "username": "alice", "scopes": [], "target": "app.example", "form": "f"}),
+    ("device", {"user_code": HOSTILE, "fault": HOSTILE, "form": HOSTILE}),
+    ("device", {"user_code": "", "fault": "", "form": "f"}),
+    (
+        "device_consent",
+        {"client": HOSTILE, "username": HOSTILE, "user_code": HOSTILE, "scopes": described([HOSTILE]), "form": "f"},
+    ),
+    (
+        "device_consent",
+        {"client": "TV", "username": "alice", "user_code": "WDJB-MJHT", "scopes": [], "form": "f"},
+    ),
     ("logout", {"client": HOSTILE, "username": HOSTILE, "form": HOSTILE}),
     ("error", {"heading": HOSTILE, "description": HOSTILE, "code": HOSTILE, "request_id": HOSTILE}),
     ("notice", {"heading": HOSTILE, "words": HOSTILE}),
