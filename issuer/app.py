@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
+import random
 import secrets
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import web
 
@@ -40,6 +41,7 @@ from issuer.keys.sealing import KeyEncryptionKey
 from issuer.leadership import Leadership
 from issuer.leadership.choice import leader_lock
 from issuer.limits.request_limits import RequestLimits
+from issuer.lookups import Changes, Kind, Lookups, Remembered
 from issuer.outbox.heartbeats import Heartbeats
 from issuer.outbox.horizon import note_ceiling
 from issuer.outbox.outbox import Outbox
@@ -100,7 +102,10 @@ async def running_services(
         stack.push_async_callback(event_log.close)
         signer = EventSigner(settings.issuer, EventKey(event_jwk))
         outbox = Outbox(database, signer)
-        own_agent = OwnAgent(database, outbox, trust, settings.skew, clock)
+        lookups: dict[Kind, Lookups[Any]] = {kind: Lookups(Remembered(random.random), clock.boot) for kind in Kind}
+        for each in lookups.values():
+            stack.push_async_callback(each.close)
+        own_agent = OwnAgent(database, outbox, trust, settings.skew, clock, Changes(lookups))
         source = StoreSource(database, outbox, Heartbeats(database, outbox, signer, clock), clock)
         feed = Feed(source, settings.feed_readers)
         opener, holder = EventOpener(trust), secrets.token_hex(16)
@@ -111,7 +116,7 @@ async def running_services(
         standing = Standing(settings.issuer)
         own_agent.also_tell(standing.hear)
         revocations = RevocationService(settings, database, outbox, own_agent, relay)
-        clients = ClientStore(database)
+        clients = ClientStore(database, lookups[Kind.CLIENT])
         await outbox.initialise()
         throttle = LoginThrottle(database, LoginRule(settings.login_attempts, settings.login_max_delay))
         passwords = Passwords()
@@ -120,7 +125,7 @@ async def running_services(
         parts = Parts(
             live=live,
             clock=clock,
-            users=UserStore(database, passwords, throttle),
+            users=UserStore(database, passwords, throttle, lookups[Kind.USER]),
             families=families,
             own_agent=own_agent,
             sessions=SessionStore(live, database, standing, revocations),
@@ -130,6 +135,7 @@ async def running_services(
             followed=followed,
             database=database,
             clients=clients,
+            lookups=lookups,
             assertions=ClientAssertions(settings.issuer, settings.skew, database, clients, clock),
             parts=parts,
             standing=standing,

@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import RowMapping, case, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.elements import ColumnElement
 
 from events import (
     Baseline,
@@ -114,6 +115,13 @@ class Outbox:
 
     async def heads(self, connection: AsyncConnection) -> Heartbeat:
         """Store time, and head and floor of each sequenced stream, read in one statement."""
+        heads, _ = await self.heads_and(connection, ())
+        return heads
+
+    async def heads_and(
+        self, connection: AsyncConnection, others: Sequence[ColumnElement[Any]]
+    ) -> tuple[Heartbeat, Sequence[Any]]:
+        """The heads, and the values of ``others`` at the same moment: one statement reads them all."""
         query = (
             select(
                 streams.c.stream,
@@ -121,6 +129,7 @@ class Outbox:
                 streams.c.floor,
                 outbox.c.digest,
                 self._database.time_before_reading().label("time"),
+                *(other.label(f"other_{place}") for place, other in enumerate(others)),
             )
             .join(outbox, (outbox.c.stream == streams.c.stream) & (outbox.c.seq == streams.c.head), isouter=True)
             .where(streams.c.stream.in_([stream.value for stream in SEQUENCED]))
@@ -135,7 +144,8 @@ class Outbox:
             )
             for row in rows
         }
-        return Heartbeat(time=min(row["time"] for row in rows), heads=heads)
+        values = [rows[0][f"other_{place}"] for place in range(len(others))]
+        return Heartbeat(time=min(row["time"] for row in rows), heads=heads), values
 
     async def after(
         self, connection: AsyncConnection, stream: Stream, seq: int, *, limit: int = 500

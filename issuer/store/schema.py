@@ -256,3 +256,12 @@ login_failures = Table(
     Column("expires_at", Float, nullable=False),
     Index("ix_login_failures_expires_at", "expires_at"),
 )
+
+changes = Table(
+    "changes",
+    metadata,
+    Column("kind", String(32), primary_key=True),
+    # How often something of this kind was changed, and what it was the last time: for those who hold copies.
+    Column("number", BigInteger, nullable=False),
+    Column("name", String(128), nullable=False),
+)
