@@ -38,6 +38,7 @@ from issuer.housekeeping import Housekeeping
 from issuer.keys.generation import public
 from issuer.keys.key_service import KeyService, KeyVault
 from issuer.keys.sealing import KeyEncryptionKey
+from issuer.keys.signing import SigningThreads
 from issuer.leadership import Leadership
 from issuer.leadership.choice import leader_lock
 from issuer.limits.request_limits import RequestLimits
@@ -122,6 +123,8 @@ async def running_services(
         passwords = Passwords()
         stack.callback(passwords.close)
         families = FamilyStore(live, database, revocations)
+        threads = SigningThreads()
+        stack.callback(threads.close)
         parts = Parts(
             live=live,
             clock=clock,
@@ -140,7 +143,7 @@ async def running_services(
             parts=parts,
             standing=standing,
             grants=load_grants(parts),
-            tokens=TokenService(live, keys, own_agent, load_enhancers(parts), standing, clock),
+            tokens=TokenService(live, keys, own_agent, load_enhancers(parts), standing, clock, threads),
             keys=keys,
             revocations=revocations,
             own_agent=own_agent,

@@ -14,7 +14,7 @@ from events.streams import SEQUENCED
 from issuer.errors import StoreUnavailable
 from issuer.lookups import Changes
 from issuer.outbox.clock_guard import ClockGuard
-from issuer.outbox.outbox import Outbox
+from issuer.outbox.outbox import Outbox, read_heads
 from issuer.store.database import Database
 from verifier_agent import Claims, VerificationPolicy, Verifier
 from verifier_agent.clocks import Clock
@@ -59,6 +59,7 @@ class OwnAgent:
         self._clock = clock
         self._changes = changes or Changes({})
         self._changes_known = 0
+        self._heads = outbox.heads_query(self._changes.columns)  # twenty times a second: making it would cost most
         self._clock_guard = ClockGuard()
         self.clock_trusted = True
         self._catching_up = asyncio.Lock()
@@ -117,7 +118,7 @@ class OwnAgent:
         """
         received, before_all = self._clock.boot(), self._known()
         async with self._database.read() as connection:
-            heads, changed = await self._outbox.heads_and(connection, self._changes.columns)
+            heads, changed = await read_heads(connection, self._heads)
             self._changes.hear(changed)
             self._changes_known = max(self._changes_known, heads.heads[Stream.REVOCATIONS].head)
             for stream in SEQUENCED:
