@@ -12,7 +12,7 @@ from events import base64url, jose
 from issuer.keys.generation import Jwk
 
 SLOW: Final = frozenset({"RS256"})
-"""A signature takes about ten times as long as one of the others, for which changing threads would be the dearer part."""
+"""It takes about ten times as long as the others, for which changing threads would be the dearer part."""
 AT_ONCE: Final = max(1, (os.cpu_count() or 2) - 1)
 
 

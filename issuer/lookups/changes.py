@@ -26,8 +26,8 @@ class Kind(StrEnum):
 async def note_change(connection: AsyncConnection, kind: Kind, name: str) -> None:
     """Tell every replica, in the transaction that makes the change.
 
-    It comes first in there, as its row stays locked to the commit: so all take their locks in one order, and of two changes
-    of one kind the numbers are in the order of their commits.
+    It comes first in there, as its row stays locked to the commit: so all take their locks in one order, and of two
+    changes of one kind the numbers are in the order of their commits.
 
     Args:
         connection: of that transaction.

@@ -1,4 +1,4 @@
-"""What was found by name, and which names are known to be nobody's; for a while, and within bounds. No I/O, no clock."""
+"""What was found by name, and which names are known to be nobody's: for a while, and within bounds. No I/O."""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -32,8 +32,8 @@ class _Held(NamedTuple, Generic[T]):
 class Remembered(Generic[T]):
     """Values by name, the least used going first, and apart from them the names that have none.
 
-    Anybody can make up names that are nobody's. They have a room of their own, so that no number of them takes the place of
-    a value.
+    Anybody can make up names that are nobody's. They have a room of their own, so that no number of them displaces a
+    value.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Remembered(Generic[T]):
         """How many are held: values, and names that have none."""
         return len(self._held), len(self._absent)
 
-    def recall(self, name: str, now: float) -> T | None | Literal[Unknown.UNKNOWN]:
+    def recall(self, name: str, now: float) -> T | Literal[Unknown.UNKNOWN] | None:
         """The value of ``name``; ``None`` when it is known to have none."""
         held = self._held.get(name)
         if held is None:

@@ -1,1 +1,1 @@
-"""How many tokens an issuer makes in a second of its processor, and how long their clients wait, beside other issuers."""
+"""How many tokens an issuer makes in a second of its processor, beside other issuers, and how long clients wait."""

@@ -1,7 +1,8 @@
 """``python -m tocsin.issuing.bare pyjwt|by-hand ALG``: the least that a token endpoint on aiohttp can be.
 
 One client, whose secret is compared in constant time, and the claims and headers of RFC 9068 and RFC 6749; no store, no
-other grant, no revocation, no request id, no metrics and no error other than 400 and 401. It announces its port, and the client.
+other grant, no revocation, no request id, no metrics and no error other than 400 and 401. It announces its port and its
+client.
 """
 
 import base64
@@ -96,7 +97,12 @@ def application(sign: Sign) -> web.Application:
             "rsq": 1 << 40,
             "scope": "demo:read demo:write",
         }
-        answer = {"access_token": sign(claims), "expires_in": LIFETIME, "scope": claims["scope"], "token_type": "Bearer"}
+        answer = {
+            "access_token": sign(claims),
+            "expires_in": LIFETIME,
+            "scope": claims["scope"],
+            "token_type": "Bearer",
+        }
         return web.json_response(answer, headers={"Cache-Control": "no-store", "Pragma": "no-cache"})
 
     app = web.Application()

@@ -1,7 +1,7 @@
 """``python -m tocsin.issuing.load``: sends a request over and over by many connections, and says how that went.
 
-It says ``{"ready": true}``, and then answers each ``Order``, a line of JSON, with a ``Load``. It speaks HTTP/1.1 by itself,
-just enough for answers of a stated length: an HTTP client would take more of the processor than the server.
+It says ``{"ready": true}``, and then answers each ``Order``, a line of JSON, with a ``Load``. It speaks HTTP/1.1 by
+itself, just enough for answers of a stated length: an HTTP client would take more of the processor than the server.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from tocsin.serving import run
 
 END_OF_HEAD: Final = b"\r\n\r\n"
 LENGTH: Final = re.compile(rb"\r\ncontent-length: *([0-9]+)", re.IGNORECASE)
-PATIENCE: Final = 60.0
+PATIENCE: Final = 300.0
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +31,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         connections: each sends the next request when it has the answer to the one before.
         seconds: after which no further request is sent.
         most: requests of one connection at most, whatever the time.
+        pause: seconds from an answer to the next request of the same connection.
     """
 
     port: int
@@ -38,6 +39,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     connections: int
     seconds: float
     most: int = sys.maxsize
+    pause: float = 0.0
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,8 +106,12 @@ class _Connection(asyncio.Protocol):
         self._sender.refused += self._received[9:12] != b"200"
         self._received, self._length = b"", -1
         self._left -= 1
-        if now < self._sender.end and self._left > 0:
-            self._send()
+        order = self._sender.order
+        if now + order.pause < self._sender.end and self._left > 0:
+            if order.pause:
+                asyncio.get_running_loop().call_later(order.pause, self._send)
+            else:
+                self._send()
         else:
             self._sender.closed()
             self._transport.close()
@@ -137,7 +143,7 @@ async def put(order: Order) -> Load:
 
     Raises:
         CommandFailed: a connection could not be made, or was lost.
-        TimeoutError: there were no answers for a minute beyond the time.
+        TimeoutError: there were no answers for minutes beyond the time.
     """
     sender, loop = _Sender(order), asyncio.get_running_loop()
     began, sender.open = time.perf_counter(), order.connections

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 from sqlalchemy import event, select
@@ -92,9 +93,9 @@ async def test_a_secret_that_was_rotated_away_is_refused_at_every_replica(
     await database.close()
 
     for each in replicas:
-        await until(lambda each=each: refuses(each, installation.demo), "the old secret is refused")
+        await until(partial(refuses, each, installation.demo), "the old secret is refused")
         for secret in secrets:
-            await until(lambda each=each, secret=secret: accepts(each, secret), "the new ones are accepted")
+            await until(partial(accepts, each, secret), "the new ones are accepted")
 
 
 @on_every_store
@@ -106,7 +107,7 @@ async def test_a_client_that_was_nobody_a_moment_ago_is_known_at_every_replica_w
     late = await installation.client("late")
 
     for each in replicas:
-        await until(lambda each=each: accepts(each, late), "the client is known")
+        await until(partial(accepts, each, late), "the client is known")
 
 
 @on_every_store
@@ -131,13 +132,13 @@ async def test_a_user_who_is_disabled_is_found_so_here_from_the_answer_on_and_el
     here, there = replicas
     sub = (await here.services.users.add("alice", PASSWORD)).sub
     for each in replicas:
-        await until(lambda each=each: found_disabled(each, sub, False), "she is found")
+        await until(partial(found_disabled, each, sub, disabled=False), "she is found")
 
     for action, disabled in (("disable", True), ("enable", False)):
         answer = await here.admin("POST", f"/users/alice/{action}", {"reason": "a test"})
         assert answer.status == 200, answer
-        assert await found_disabled(here, sub, disabled)
-        await until(lambda disabled=disabled: found_disabled(there, sub, disabled), "the replica beside has heard")
+        assert await found_disabled(here, sub, disabled=disabled)
+        await until(partial(found_disabled, there, sub, disabled=disabled), "the replica beside has heard")
 
 
 async def test_a_login_needs_the_password_of_this_moment(
@@ -198,7 +199,7 @@ async def accepts(issuer: Replica, by: Credentials) -> bool:
     return await status(issuer, by) == 200
 
 
-async def found_disabled(issuer: Replica, sub: str, disabled: bool) -> bool:
+async def found_disabled(issuer: Replica, sub: str, *, disabled: bool) -> bool:
     """Whether a replica finds the user so."""
     user = await issuer.services.users.find(sub)
     return user is not None and user.disabled is disabled
