@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from tocsin.errors import CommandFailed
 from tocsin.issuing.rates import measure_rates
 from tocsin.issuing.servers import Started
 from tocsin.issuing.waiting import measure_burst, measure_logins, measure_rs256
@@ -37,6 +39,8 @@ def measure_figures(extent: Extent, others: Mapping[str, Started] | None = None)
     Raises:
         CommandFailed: something does not start, or does not do its work.
     """
+    if not Path("/proc/self/stat").exists():
+        raise CommandFailed("what a process uses of the processor can be counted on Linux alone")
     rates = asyncio.run(measure_rates(others or {}, seconds=extent.seconds, rounds=extent.rounds))
     logins = measure_logins(extent.logins, seconds=extent.seconds, rounds=extent.rounds)
     rs256 = measure_rs256(seconds=extent.seconds, rounds=extent.rounds)
