@@ -154,6 +154,8 @@ def _fleet(fleet: Fleet, agents: Counter[Standing]) -> Iterator[Metric]:
     for code, count in fleet.refused.items():
         refused.add_metric([code], count)
     yield refused
+
+
 def _lookups(lookups: Mapping[Kind, Lookups[Any]]) -> Iterator[Metric]:
     """What became of each look-up, so the answers of a kind add up to all that were asked for."""
     asked = CounterMetricFamily("tocsin_lookups", "Look-ups, by how they were answered", labels=["kind", "answer"])

@@ -108,9 +108,7 @@ class TokenService:
             id_token=await self._id_token(authorization, key, access_token, now),
         )
 
-    async def _id_token(
-        self, authorization: Authorization, key: SigningKey, access_token: str, now: int
-    ) -> str | None:
+    async def _id_token(self, authorization: Authorization, key: SigningKey, access_token: str, now: int) -> str | None:
         if authorization.family is None or OPENID not in authorization.scope:
             return None
         settings = self._live.now

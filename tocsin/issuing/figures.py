@@ -1,6 +1,5 @@
 """Every figure of the issuer's speed, one after the other."""
 
-import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from tocsin.errors import CommandFailed
 from tocsin.issuing.rates import measure_rates
 from tocsin.issuing.servers import Started
 from tocsin.issuing.waiting import measure_burst, measure_logins, measure_rs256
+from tocsin.processes import run_with_children
 
 
 class Extent(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,13 +41,13 @@ def measure_figures(extent: Extent, others: Mapping[str, Started] | None = None)
     """
     if not Path("/proc/self/stat").exists():
         raise CommandFailed("what a process uses of the processor can be counted on Linux alone")
-    rates = asyncio.run(measure_rates(others or {}, seconds=extent.seconds, rounds=extent.rounds))
-    logins = measure_logins(extent.logins, seconds=extent.seconds, rounds=extent.rounds)
-    rs256 = measure_rs256(seconds=extent.seconds, rounds=extent.rounds)
+    rates = run_with_children(measure_rates(others or {}, seconds=extent.seconds, rounds=extent.rounds))
+    logins = run_with_children(measure_logins(extent.logins, seconds=extent.seconds, rounds=extent.rounds))
+    rs256 = run_with_children(measure_rs256(seconds=extent.seconds, rounds=extent.rounds))
     return {
         "extent": msgspec.to_builtins(extent),
         "rates": msgspec.to_builtins(rates),
-        "logins": msgspec.to_builtins(asyncio.run(logins)),
-        "rs256": msgspec.to_builtins(asyncio.run(rs256)),
-        "burst": asyncio.run(measure_burst(extent.burst)),
+        "logins": msgspec.to_builtins(logins),
+        "rs256": msgspec.to_builtins(rs256),
+        "burst": run_with_children(measure_burst(extent.burst)),
     }
