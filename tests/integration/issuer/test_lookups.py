@@ -116,11 +116,13 @@ async def test_a_client_that_is_disabled_gets_nothing_here_from_the_answer_on_an
 ) -> None:
     here, there = replicas
 
-    await here.services.clients.switch("demo", disabled=True)
+    answer = await here.admin("POST", "/clients/demo/disable", {"reason": "a test"})
+    assert answer.status == 200, answer
     assert await status(here, installation.demo) == 401
     await until(lambda: refuses(there, installation.demo), "the replica beside refuses it")
 
-    await here.services.clients.switch("demo", disabled=False)
+    answer = await here.admin("POST", "/clients/demo/enable", {"reason": "a test"})
+    assert answer.status == 200, answer
     assert await status(here, installation.demo) == 200
     await until(lambda: accepts(there, installation.demo), "the replica beside takes it")
 
@@ -160,7 +162,8 @@ async def test_whoever_revokes_after_a_change_elsewhere_has_heard_of_it_before_a
 ) -> None:
     here, there = replicas
     assert await status(there, installation.demo) == 200
-    await here.services.clients.switch("demo", disabled=True)
+    async with here.services.clients.switched("demo", disabled=True):
+        pass
     assert await status(there, installation.demo) == 200  # nobody has told it, and its tokens claim to know nothing yet
 
     await there.revoke(selector={"client_id": "demo"})
@@ -213,3 +216,56 @@ async def test_every_kind_has_its_counter(installation: Installation) -> None:
     await database.close()
 
     assert set(kinds) == set(Kind)
+
+
+@on_every_store
+async def test_a_client_or_user_who_is_deleted_is_nobody_here_from_the_answer_on_and_elsewhere_soon(
+    installation: Installation, replicas: tuple[Replica, Replica]
+) -> None:
+    here, there = replicas
+    sub = (await here.services.users.add("alice", PASSWORD)).sub
+    for each in replicas:
+        await until(partial(found_disabled, each, sub, disabled=False), "she is found")
+
+    for path in ("/clients/demo/delete", "/users/alice/delete"):
+        answer = await here.admin("POST", path, {"reason": "a test"})
+        assert answer.status == 200, answer
+
+    assert await status(here, installation.demo) == 401
+    assert await here.services.users.find(sub) is None
+    await until(partial(refuses, there, installation.demo), "the replica beside refuses the client")
+    await until(partial(is_nobody, there, sub), "the replica beside finds no such user")
+
+
+async def is_nobody(issuer: Replica, sub: str) -> bool:
+    """Whether a replica finds no such user."""
+    return await issuer.services.users.find(sub) is None
+
+
+@on_every_store
+async def test_claims_that_were_set_are_told_by_every_replica(
+    installation: Installation, replicas: tuple[Replica, Replica]
+) -> None:
+    here, there = replicas
+    sub = (await here.services.users.add("alice", PASSWORD, claims={"tenant": "acme"})).sub
+    for each in replicas:
+        await until(partial(says, each, sub, tenant="acme"), "she is found")
+
+    await here.services.users.set_claims("alice", {"tenant": "other"})
+
+    assert await says(here, sub, tenant="other")
+    await until(partial(says, there, sub, tenant="other"), "the replica beside has heard of it")
+
+
+async def says(issuer: Replica, sub: str, **claims: str) -> bool:
+    """Whether a replica finds the user with just these claims."""
+    user = await issuer.services.users.find(sub)
+    return user is not None and user.claims == claims
+
+
+@on_every_store
+@pytest.mark.parametrize("client_id", ["no%00body", "x" * 5000, "a%20b"])
+async def test_a_client_that_cannot_be_is_not_found_and_no_change(issuer: Replica, client_id: str) -> None:
+    for what in ("disable", "enable", "delete"):
+        answer = await issuer.admin("POST", f"/clients/{client_id}/{what}", {"reason": "a test"})
+        assert answer.status == 404, answer
