@@ -211,7 +211,7 @@ class ClientStore:
         Raises:
             NotFound: no such client.
         """
-        async with self._changing(client_id) as connection:
+        async with self._changing(client_id, urgent=True) as connection:
             switched = update(clients).where(clients.c.client_id == client_id).values(disabled=disabled)
             if not (await connection.execute(switched)).rowcount:
                 raise NotFound(f"there is no client {client_id!r}")
@@ -224,7 +224,7 @@ class ClientStore:
         Raises:
             NotFound: no such client.
         """
-        async with self._changing(client_id) as connection:
+        async with self._changing(client_id, urgent=True) as connection:
             gone = await connection.execute(delete(clients).where(clients.c.client_id == client_id))
             if not gone.rowcount:
                 raise NotFound(f"there is no client {client_id!r}")
@@ -267,7 +267,7 @@ class ClientStore:
         return KnownClient(_from_row(rows[0]), tuple(row["hash"] for row in rows if row["hash"] is not None))
 
     @asynccontextmanager
-    async def _changing(self, client_id: str) -> AsyncIterator[AsyncConnection]:
+    async def _changing(self, client_id: str, *, urgent: bool = False) -> AsyncIterator[AsyncConnection]:
         """A transaction that changes a client, heard of by every replica.
 
         Raises:
@@ -276,7 +276,7 @@ class ClientStore:
         if not _CLIENT_ID.fullmatch(client_id):
             raise NotFound(f"there is no client {client_id[:MAX_NAME]!r}")
         try:
-            async with self._database.write() as connection:
+            async with self._database.write(urgent=urgent) as connection:
                 await note_change(connection, Kind.CLIENT, client_id)
                 yield connection
         finally:  # also when nobody can say whether it was committed

@@ -118,7 +118,8 @@ def main(way: str, alg: str) -> None:
         click.echo(msgspec.json.encode({"port": port, "client_id": CLIENT_ID, "client_secret": SECRET}))
         sys.stdout.flush()
 
-    serving.run(lambda: serving.serve(application(WAYS[way](jwk)), "127.0.0.1", 0, started))
+    listening = serving.Listening(host="127.0.0.1", port=0)
+    serving.run(lambda: serving.serve(application(WAYS[way](jwk)), listening, started))
 
 
 if __name__ == "__main__":

@@ -20,6 +20,12 @@ from verifier_agent import Sources
 
 OURS: Final = "tocsin"
 ALGORITHMS: Final = ("ES256", "RS256")
+SETTINGS: Final = """
+signing_algorithms = ["ES256", "RS256"]
+password_grant = true
+client_token_rate = "1000000/s burst 1000000"
+"""
+"""The limit of one client is high, and not off: what it costs is counted."""
 USERNAME: Final = "alice"
 PASSWORD: Final = "correct horse battery staple"  # noqa: S105 - of a user made for the occasion
 LOGIN_CLIENT: Final = "logs-in"
@@ -66,7 +72,7 @@ async def ours(folder: Path, *_alg: str) -> AsyncIterator[Server]:
     workspace = Workspace(folder)
     await workspace.set_up(port=0, sidecar_port=0, demo=False)
     with workspace.config.open("a") as config:
-        config.write('signing_algorithms = ["ES256", "RS256"]\npassword_grant = true\n')
+        config.write(SETTINGS)
     clients = await _register(Sources.find({}, workspace.config).read(IssuerSettings))
     program = Program(OURS, ["tocsin", "--config", str(workspace.config), "issuer", "--json"], folder)
     async with program:
