@@ -58,9 +58,10 @@ bench: $(VENV)/dev.stamp ## delivery on the embedded log and on Kafka, and verif
 bench-delivery: $(VENV)/dev.stamp services ## delivery against its goals, on Kafka, Redis, SQLite and the feed; writes docs/performance.md (4 to 5 minutes)
 	@$(BIN)/python -m benchmarks.report --measure delivery
 
-bench-peers: ## verification beside every peer there is: Python's, and those of Node and Go where installed (3 minutes)
+bench-peers: ## verification and the issuer beside every peer there is: Python's, and those of Node and Go where installed (8 minutes)
 	@$(MAKE) --no-print-directory VENV=.venv-bench .venv-bench/bench.stamp
 	@.venv-bench/bin/python -m benchmarks.peers
+	@.venv-bench/bin/python -m benchmarks.issuer
 
 pythons: ## the fast tests on every supported Python that this machine has
 	@.ci/pythons

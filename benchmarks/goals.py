@@ -1,4 +1,4 @@
-"""What was asked, and whether the figures say so: of the verifier in the order of issue 4, and of delivery."""
+"""What was asked, and whether the figures say so: of the verifier in the order of issue 4, of delivery and issuer."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from benchmarks.benchmark import Document, Table
 from tocsin.delivery.goals import delivery_goals
+from tocsin.issuing.goals import issuing_goals
 from tocsin.verification.issuer import ALGORITHMS
 
 Results = Mapping[str, Document]
@@ -59,6 +60,15 @@ def delivery_table(results: Results) -> Table:
         for goal in delivery_goals(results.get("delivery", {}))
     ]
     return Table("Goals of delivery", ["WHAT", ">GOAL", ">MEASURED", "IN THE SAME RUN", ""], rows)
+
+
+def issuer_table(results: Results) -> Table:
+    """Those of the issuer's speed."""
+    rows = [
+        (goal.what, goal.goal, goal.measured, goal.beside, "met" if goal.met else "**missed**")
+        for goal in issuing_goals(results.get("issuer", {}))
+    ]
+    return Table("Goals of the issuer", ["WHAT", ">GOAL", ">MEASURED", "IN THE SAME RUN", ""], rows)
 
 
 def _again(document: Document) -> Iterator[Verdict]:

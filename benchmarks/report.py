@@ -12,6 +12,7 @@ import msgspec
 
 from benchmarks import cores, delivery, digests, goals, growth, limits, memory, plots, verification
 from benchmarks.benchmark import Table
+from benchmarks.issuer import __main__ as issuer
 from benchmarks.peers import __main__ as peers
 
 ROOT: Final = Path(__file__).parent.parent
@@ -21,7 +22,7 @@ RESULTS: Final = Path(__file__).parent / "results"
 MARKED: Final = re.compile(r"(<!-- figures: (\w+) -->\n).*?(<!-- end of figures -->)", re.DOTALL)
 BENCHMARKS: Final = {
     module.BENCHMARK.name: module.BENCHMARK
-    for module in (verification, limits, digests, growth, cores, memory, peers, delivery)
+    for module in (verification, limits, digests, growth, cores, memory, peers, delivery, issuer)
 }
 
 SERVICES: Final = {"digests": {"redis": "{redis}"}, "delivery": {"kafka": "kafka://{kafka}", "redis": "{redis}"}}
@@ -59,7 +60,7 @@ def written(page: str, results: goals.Results) -> str:
 
     def fill(mark: re.Match[str]) -> str:
         name = mark[2]
-        if name not in {"goals", "delivery_goals", "machine", *BENCHMARKS}:
+        if name not in {"goals", "delivery_goals", "issuer_goals", "machine", *BENCHMARKS}:
             raise ValueError(f"docs/performance.md marks a place for {name!r}, which nothing measures")
         if name.removesuffix("_goals") in BENCHMARKS.keys() - results.keys():
             return mark[0]
@@ -73,6 +74,8 @@ def _part(name: str, results: goals.Results) -> Iterator[str]:
         yield markdown(goals.table(results))
     elif name == "delivery_goals":
         yield markdown(goals.delivery_table(results))
+    elif name == "issuer_goals":
+        yield markdown(goals.issuer_table(results))
     elif name == "machine":
         yield _machines(results)
     else:

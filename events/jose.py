@@ -43,6 +43,12 @@ def sign(payload: bytes, key: jwt.PyJWK, headers: dict[str, Any]) -> bytes:
     return _jws.encode(payload, key, algorithm=key.algorithm_name, headers=headers).encode("ascii")
 
 
+def signature(key: jwt.PyJWK, signing_input: bytes) -> bytes:
+    """The signature of ``key`` with its own algorithm, as a JWS has it (RFC 7518 section 3)."""
+    made: bytes = key.Algorithm.sign(signing_input, key.key)
+    return made
+
+
 def is_signed_by(key: jwt.PyJWK, signing_input: bytes, signature: bytes) -> bool:
     """Whether ``key`` made the signature, with its own algorithm.
 

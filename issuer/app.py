@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
+import random
 import secrets
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import web
 
@@ -38,9 +39,11 @@ from issuer.housekeeping import Housekeeping
 from issuer.keys.generation import public
 from issuer.keys.key_service import KeyService, KeyVault
 from issuer.keys.sealing import KeyEncryptionKey
+from issuer.keys.signing import SigningThreads
 from issuer.leadership import Leadership
 from issuer.leadership.choice import leader_lock
 from issuer.limits.request_limits import RequestLimits
+from issuer.lookups import Changes, Kind, Lookups, Remembered
 from issuer.outbox.heartbeats import Heartbeats
 from issuer.outbox.horizon import note_ceiling
 from issuer.outbox.outbox import Outbox
@@ -101,7 +104,10 @@ async def running_services(
         stack.push_async_callback(event_log.close)
         signer = EventSigner(settings.issuer, EventKey(event_jwk))
         outbox = Outbox(database, signer)
-        own_agent = OwnAgent(database, outbox, trust, settings.skew, clock)
+        lookups: dict[Kind, Lookups[Any]] = {kind: Lookups(Remembered(random.random), clock.boot) for kind in Kind}
+        for each in lookups.values():
+            stack.push_async_callback(each.close)
+        own_agent = OwnAgent(database, outbox, trust, settings.skew, clock, Changes(lookups))
         source = StoreSource(database, outbox, Heartbeats(database, outbox, signer, clock), clock)
         feed = Feed(source, settings.feed_readers)
         opener, holder = EventOpener(trust), secrets.token_hex(16)
@@ -112,16 +118,18 @@ async def running_services(
         standing = Standing(settings.issuer)
         own_agent.also_tell(standing.hear)
         revocations = RevocationService(settings, database, outbox, own_agent, relay)
-        clients = ClientStore(database)
+        clients = ClientStore(database, lookups[Kind.CLIENT])
         await outbox.initialise()
         throttle = LoginThrottle(database, LoginRule(settings.login_attempts, settings.login_max_delay))
         passwords = Passwords()
         stack.callback(passwords.close)
         families = FamilyStore(live, database, revocations)
+        threads = SigningThreads()
+        stack.callback(threads.close)
         parts = Parts(
             live=live,
             clock=clock,
-            users=UserStore(database, passwords, throttle),
+            users=UserStore(database, passwords, throttle, lookups[Kind.USER]),
             families=families,
             own_agent=own_agent,
             sessions=SessionStore(live, database, standing, revocations),
@@ -132,11 +140,12 @@ async def running_services(
             followed=followed,
             database=database,
             clients=clients,
+            lookups=lookups,
             assertions=ClientAssertions(settings.issuer, settings.skew, database, clients, clock),
             parts=parts,
             standing=standing,
             grants=load_grants(parts),
-            tokens=TokenService(live, keys, own_agent, load_enhancers(parts), standing, clock),
+            tokens=TokenService(live, keys, own_agent, load_enhancers(parts), standing, clock, threads),
             keys=keys,
             revocations=revocations,
             own_agent=own_agent,

@@ -2,9 +2,11 @@
 
 import hashlib
 import hmac
+import random
 import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Final
 
 import msgspec
@@ -14,10 +16,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from events import jose
 from issuer.errors import Conflict, NotFound
+from issuer.lookups import Kind, Lookups, Remembered, note_change
 from issuer.redirect_uris import check_registered
 from issuer.store.database import Database
 from issuer.store.schema import client_secrets, clients
 from verifier_agent import Secret
+from verifier_agent.clocks import SystemClock
 
 SECRET_BYTES: Final = 32
 SECRETS_AT_ONCE: Final = 2
@@ -92,11 +96,32 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError(f"grant {CODE_GRANT!r} needs redirect_uris")
 
 
-class ClientStore:
-    """Clients in the store. Secrets have 256 random bits, so a plain hash of them is enough."""
+class KnownClient(msgspec.Struct, frozen=True):
+    """What is held of a client; one that may do nothing any more included. ``hashes`` are those of its secrets."""
 
-    def __init__(self, database: Database) -> None:
+    client: Client
+    hashes: tuple[bytes, ...]
+
+    def __repr__(self) -> str:
+        return f"KnownClient({self.client.client_id!r})"
+
+
+class ClientStore:
+    """Clients in the store. Secrets have 256 random bits, so a plain hash of them is enough.
+
+    What requests ask for is held for a while (``issuer.lookups``). Whatever changes a client does so by ``_changing``:
+    other replicas are told in its transaction, and here it is forgotten before anybody is answered.
+    """
+
+    def __init__(self, database: Database, known: Lookups[KnownClient] | None = None) -> None:
+        """Set up.
+
+        Args:
+            database: the store.
+            known: holds what was found; of its own when absent.
+        """
         self._database = database
+        self._known = known or Lookups(Remembered(random.random), SystemClock().boot)
 
     async def add(self, client: Client) -> Secret:
         """Register a client; its secret, which nobody can read again.
@@ -122,7 +147,7 @@ class ClientStore:
     async def _add(self, client: Client, given: Sequence[Secret]) -> None:
         values = {name: list(value) if isinstance(value, tuple) else value for name, value in _fields(client)}
         try:
-            async with self._database.write() as connection:
+            async with self._changing(client.client_id) as connection:
                 await connection.execute(insert(clients).values(**values, created_at=self._database.time()))
                 for secret in given:
                     await connection.execute(self._secret_row(client.client_id, secret))
@@ -143,7 +168,7 @@ class ClientStore:
             Conflict: it has none.
         """
         secret = _new_secret()
-        async with self._database.write() as connection:
+        async with self._changing(client_id) as connection:
             query = select(clients.c.jwks, clients.c.public).where(clients.c.client_id == client_id).with_for_update()
             row = (await connection.execute(query)).one_or_none()
             if row is None:
@@ -170,7 +195,7 @@ class ClientStore:
             NotFound: no such client.
             ValueError: such a client cannot be.
         """
-        async with self._database.write() as connection:
+        async with self._changing(client_id) as connection:
             query = select(clients).where(clients.c.client_id == client_id).with_for_update()
             row = (await connection.execute(query)).mappings().one_or_none()
             if row is None:
@@ -180,54 +205,83 @@ class ClientStore:
             await connection.execute(update(clients).where(clients.c.client_id == client_id).values(**values))
         return changed
 
-    async def switch(self, connection: AsyncConnection, client_id: str, *, disabled: bool) -> None:
-        """Let the client do nothing any more, or again, in a transaction of the caller's.
+    @asynccontextmanager
+    async def switched(self, client_id: str, *, disabled: bool) -> AsyncIterator[AsyncConnection]:
+        """A transaction in which the client may do nothing any more, or may again, and in which more may be decided.
 
         Raises:
             NotFound: no such client.
         """
-        await self._must_exist(connection, client_id)
-        await connection.execute(update(clients).where(clients.c.client_id == client_id).values(disabled=disabled))
+        async with self._changing(client_id, urgent=True) as connection:
+            switched = update(clients).where(clients.c.client_id == client_id).values(disabled=disabled)
+            if not (await connection.execute(switched)).rowcount:
+                raise NotFound(f"there is no client {client_id!r}")
+            yield connection
 
-    async def delete(self, connection: AsyncConnection, client_id: str) -> None:
-        """Remove the client with all that hangs on it, in a transaction of the caller's.
+    @asynccontextmanager
+    async def deleted(self, client_id: str) -> AsyncIterator[AsyncConnection]:
+        """A transaction in which the client goes with all that hangs on it, and in which more may be decided.
 
         Raises:
             NotFound: no such client.
         """
-        await self._must_exist(connection, client_id)
-        await connection.execute(delete(clients).where(clients.c.client_id == client_id))
-
-    async def _must_exist(self, connection: AsyncConnection, client_id: str) -> None:
-        query = select(clients.c.client_id).where(clients.c.client_id == client_id).with_for_update()
-        if not _CLIENT_ID.fullmatch(client_id) or (await connection.execute(query)).one_or_none() is None:
-            raise NotFound(f"there is no client {client_id[:MAX_NAME]!r}")
+        async with self._changing(client_id, urgent=True) as connection:
+            gone = await connection.execute(delete(clients).where(clients.c.client_id == client_id))
+            if not gone.rowcount:
+                raise NotFound(f"there is no client {client_id!r}")
+            yield connection
 
     async def find(self, client_id: str) -> Client | None:
         """The client of this identifier, unless it may do nothing any more."""
-        if not _CLIENT_ID.fullmatch(client_id):
-            return None
-        async with self._database.read() as connection:
-            query = select(clients).where(clients.c.client_id == client_id)
-            row = (await connection.execute(query)).mappings().one_or_none()
-        return None if row is None or row["disabled"] else _from_row(row)
+        known = await self._find(client_id)
+        return None if known is None or known.client.disabled else known.client
 
     async def authenticate(self, client_id: str, secret: str) -> Client | None:
-        """The client that this secret belongs to, or ``None``. Takes the same work for an unknown client."""
+        """The client that this secret belongs to, or ``None``.
+
+        Nothing tells how much of a secret was right. That a client exists may be told by the time that it takes to look
+        it up, and its identifier is no secret (RFC 6749 section 2.2).
+        """
+        known = await self._find(client_id)
+        given = _hashed(secret)
+        hashes = known.hashes if known is not None else ()
+        matched = [hmac.compare_digest(given, each) for each in hashes] or [hmac.compare_digest(given, given[::-1])]
+        if known is None or not hashes or not any(matched) or known.client.disabled:
+            return None
+        return known.client
+
+    async def _find(self, client_id: str) -> KnownClient | None:
+        if not _CLIENT_ID.fullmatch(client_id):  # no other can be there, and PostgreSQL would refuse a NUL
+            return None
+        return await self._known.find(client_id, self._load)
+
+    async def _load(self, client_id: str) -> KnownClient | None:
         query = (
             select(clients, client_secrets.c.hash)
-            .join(client_secrets, client_secrets.c.client_id == clients.c.client_id)
+            .join(client_secrets, client_secrets.c.client_id == clients.c.client_id, isouter=True)
             .where(clients.c.client_id == client_id)
         )
-        rows: Sequence[RowMapping] = ()
-        if _CLIENT_ID.fullmatch(client_id):  # no other can be there, and PostgreSQL would refuse a NUL
-            async with self._database.read() as connection:
-                rows = (await connection.execute(query)).mappings().all()
-        given = _hashed(secret)
-        matched = [hmac.compare_digest(given, row["hash"]) for row in rows] or [hmac.compare_digest(given, given[::-1])]
-        if not rows or not any(matched) or rows[0]["disabled"]:
+        async with self._database.read() as connection:
+            rows = (await connection.execute(query)).mappings().all()
+        if not rows:
             return None
-        return _from_row(rows[0])
+        return KnownClient(_from_row(rows[0]), tuple(row["hash"] for row in rows if row["hash"] is not None))
+
+    @asynccontextmanager
+    async def _changing(self, client_id: str, *, urgent: bool = False) -> AsyncIterator[AsyncConnection]:
+        """A transaction that changes a client, heard of by every replica.
+
+        Raises:
+            NotFound: no client can have this identifier.
+        """
+        if not _CLIENT_ID.fullmatch(client_id):
+            raise NotFound(f"there is no client {client_id[:MAX_NAME]!r}")
+        try:
+            async with self._database.write(urgent=urgent) as connection:
+                await note_change(connection, Kind.CLIENT, client_id)
+                yield connection
+        finally:  # also when nobody can say whether it was committed
+            self._known.drop(client_id)
 
     def _secret_row(self, client_id: str, secret: Secret) -> Insert:
         return insert(client_secrets).values(

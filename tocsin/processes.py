@@ -53,16 +53,19 @@ def run_with_children(main: Coroutine[Any, Any, ResultT]) -> ResultT:
 class Program:
     """One child process that says on its first line of output that it is there, and stops with its context."""
 
-    def __init__(self, name: str, arguments: Sequence[str], logs: Path) -> None:
+    def __init__(
+        self, name: str, arguments: Sequence[str], logs: Path, *, program: Sequence[str] = (sys.executable, "-m")
+    ) -> None:
         """Prepare to run ``python -m`` with ``arguments``.
 
         Args:
             name: for messages and for the log file's name.
             arguments: module and its arguments.
             logs: folder for its standard error.
+            program: in place of ``python -m``.
         """
         self.name = name
-        self._arguments = arguments
+        self._arguments = [*program, *arguments]
         self._log = logs / f"{name}.log"
         self._process: asyncio.subprocess.Process | None = None
         self.announcement: dict[str, Any] = {}
@@ -75,8 +78,6 @@ class Program:
         """
         with self._log.open("wb") as log:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
                 *self._arguments,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
@@ -136,6 +137,11 @@ class Program:
         if stdin is not None:
             stdin.write(msgspec.json.encode(message) + b"\n")
             await stdin.drain()
+
+    @property
+    def pid(self) -> int:
+        """Of the running process."""
+        return self._running.pid
 
     @property
     def _running(self) -> asyncio.subprocess.Process:

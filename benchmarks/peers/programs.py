@@ -32,14 +32,25 @@ class PeerProgram:
     set_up: Callable[[Path], list[str] | None]
 
 
-def _node(folder: Path) -> list[str] | None:
+def node_program(source: Path, script: str, folder: Path) -> list[str] | None:
+    """The command that runs a script with packages pinned by hash; ``None`` where Node is not installed.
+
+    Args:
+        source: folder of the script, ``package.json`` and ``package-lock.json``.
+        script: its name there.
+        folder: where all that is to be put.
+    """
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None or _node_version(node) < NODE_SINCE:
         return None
-    for name in ("package.json", "package-lock.json", "measure.mjs"):
-        shutil.copy(HERE / "node" / name, folder)
+    for name in ("package.json", "package-lock.json", script):
+        shutil.copy(source / name, folder)
     _run([npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], folder)
-    return [node, str(folder / "measure.mjs")]
+    return [node, str(folder / script)]
+
+
+def _node(folder: Path) -> list[str] | None:
+    return node_program(HERE / "node", "measure.mjs", folder)
 
 
 def _node_version(node: str) -> int:

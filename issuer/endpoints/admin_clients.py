@@ -1,6 +1,6 @@
 """``/admin/v1/clients/{client_id}``: disable, enable, delete. Clients are added and changed by ``tocsin client``."""
 
-from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 
 from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -20,13 +20,13 @@ async def disable(request: web.Request) -> web.Response:
     Enabling it again does not bring them back; lifting the revocation does.
     """
     clients = request.app[SERVICES].clients
-    return await _end(request, lambda connection, client_id: clients.switch(connection, client_id, disabled=True))
+    return await _end(request, clients.switched(request.match_info["client_id"], disabled=True))
 
 
 @needs(REVOKE)
 async def delete(request: web.Request) -> web.Response:
     """``POST …/delete``: nothing is left of the client, and by one event all of its tokens are revoked."""
-    return await _end(request, request.app[SERVICES].clients.delete)
+    return await _end(request, request.app[SERVICES].clients.deleted(request.match_info["client_id"]))
 
 
 @needs(REVOKE)
@@ -34,20 +34,19 @@ async def enable(request: web.Request) -> web.Response:
     """``POST …/enable``: the client may ask for tokens again."""
     services, client_id = request.app[SERVICES], request.match_info["client_id"]
     await read_body(request, ReasonBody)
-    async with services.database.write() as connection:
-        await services.clients.switch(connection, client_id, disabled=False)
+    async with services.clients.switched(client_id, disabled=False):
+        pass
     return json_answer({"client_id": client_id})
 
 
-async def _end(request: web.Request, end: Callable[[AsyncConnection, str], Awaitable[None]]) -> web.Response:
-    """Change the client's record and revoke everything of its, in one transaction."""
+async def _end(request: web.Request, change: AbstractAsyncContextManager[AsyncConnection]) -> web.Response:
+    """Revoke everything of a client's in the transaction that changes its record."""
     services, client_id = request.app[SERVICES], request.match_info["client_id"]
     body = await read_body(request, ReasonBody)
     if request[ACTOR] == f"client {client_id}" or request[ACTOR].endswith(f" by {client_id}"):
         raise Conflict("a client may not end itself: nobody could take that back")
     try:
-        async with services.database.write() as connection:
-            await end(connection, client_id)
+        async with change as connection:
             event = await services.revocations.decide(
                 connection, Selector.of(client_id=client_id), reason=body.reason, actor=request[ACTOR]
             )

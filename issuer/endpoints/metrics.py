@@ -1,8 +1,8 @@
 """``GET /metrics``: what the issuer counts and knows, for Prometheus."""
 
 from collections import Counter
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -19,6 +19,7 @@ from issuer.errors import StoreUnavailable
 from issuer.feed.feed import Feed
 from issuer.fleet import Fleet
 from issuer.fleet.member import Standing
+from issuer.lookups import Kind, Lookups
 from issuer.outbox.relay import RelayState
 
 ANSWERS: Final = web.AppKey("answers", Counter[tuple[str, int]])
@@ -100,6 +101,7 @@ class _IssuerMetrics(Collector):
         yield from _fleet(services.fleet, self._agents)
         yield from _limits(services)
         yield from _self_service(services)
+        yield from _lookups(services.lookups)
 
 
 def _limits(services: Services) -> Iterator[Metric]:
@@ -152,3 +154,21 @@ def _fleet(fleet: Fleet, agents: Counter[Standing]) -> Iterator[Metric]:
     for code, count in fleet.refused.items():
         refused.add_metric([code], count)
     yield refused
+
+
+def _lookups(lookups: Mapping[Kind, Lookups[Any]]) -> Iterator[Metric]:
+    """What became of each look-up, so the answers of a kind add up to all that were asked for."""
+    asked = CounterMetricFamily("tocsin_lookups", "Look-ups, by how they were answered", labels=["kind", "answer"])
+    dropped = CounterMetricFamily("tocsin_lookup_drops", "Changes for which something was let go of", labels=["kind"])
+    held = GaugeMetricFamily("tocsin_lookups_held", "What is remembered", labels=["kind", "what"])
+    for kind, each in lookups.items():
+        asked.add_metric([kind, "held"], each.hits)
+        asked.add_metric([kind, "known_absent"], each.empty_hits)
+        asked.add_metric([kind, "loaded"], each.misses)
+        asked.add_metric([kind, "waited"], each.waits)
+        dropped.add_metric([kind], each.drops)
+        for what, count in zip(("value", "absent"), each.sizes, strict=True):
+            held.add_metric([kind, what], count)
+    yield asked
+    yield dropped
+    yield held

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from aiohttp import web
 
@@ -15,6 +16,7 @@ from issuer.grants import Grant
 from issuer.keys.key_service import KeyService
 from issuer.leadership import Leadership
 from issuer.limits.request_limits import RequestLimits
+from issuer.lookups import Kind, Lookups
 from issuer.outbox.own_agent import OwnAgent
 from issuer.outbox.relay import Relay
 from issuer.outbox.snapshots import Snapshots
@@ -42,6 +44,7 @@ class Services:
     followed: Following | None
     database: Database
     clients: ClientStore
+    lookups: Mapping[Kind, Lookups[Any]]
     assertions: ClientAssertions
     parts: Parts
     standing: Standing

@@ -9,14 +9,13 @@ import logging
 import secrets
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import msgspec
-from jwt import PyJWK
 from sqlalchemy import RowMapping, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from events import KeySet, KeyState, PublishedKey, SignedEvent, Stream, base64url, jose
+from events import KeySet, KeyState, PublishedKey, SignedEvent, Stream, base64url
 from issuer.errors import Conflict, NotFound, SealBroken, StoreUninitialised
 from issuer.fleet.registry import read_members
 from issuer.keys.generation import Jwk, generate, public
@@ -32,6 +31,7 @@ from issuer.keys.life_cycle import (
     steps,
 )
 from issuer.keys.sealing import KeyEncryptionKey
+from issuer.keys.signing import SigningKey
 from issuer.outbox.outbox import MAX_ACTOR, MAX_REASON, Outbox, published_mark
 from issuer.store.database import Database
 from issuer.store.schema import keys, streams
@@ -44,29 +44,6 @@ MOST_RETIRED: Final = 500
 """Retired keys in a key set: it is one event, and keys that rotate themselves would fill it in time."""
 FORM_KEY: Final = "form"
 FORM_KEY_BYTES: Final = 32
-
-
-class SigningKey:
-    """A private token key; its ``repr`` tells the ``kid`` alone.
-
-    Attributes:
-        signed: how often it has signed in this process and has not been counted yet.
-    """
-
-    def __init__(self, jwk: Jwk) -> None:
-        self.signed = 0
-        self.kid = jwk["kid"]
-        self.alg = jwk["alg"]
-        self._key: PyJWK = jose.parse_key(jwk)
-
-    def __repr__(self) -> str:
-        return f"SigningKey(kid={self.kid!r})"
-
-    def sign(self, claims: dict[str, Any], typ: str) -> str:
-        """A compact JWS over ``claims``."""
-        payload = msgspec.json.encode(claims)
-        self.signed += 1
-        return jose.sign(payload, self._key, {"typ": typ, "kid": self.kid}).decode("ascii")
 
 
 class Leader(Protocol):

@@ -9,8 +9,9 @@ from itertools import accumulate
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import RowMapping, case, func, insert, select, update
+from sqlalchemy import RowMapping, Select, case, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.elements import ColumnElement
 
 from events import (
     Baseline,
@@ -114,28 +115,23 @@ class Outbox:
 
     async def heads(self, connection: AsyncConnection) -> Heartbeat:
         """Store time, and head and floor of each sequenced stream, read in one statement."""
-        query = (
+        heads, _ = await read_heads(connection, self.heads_query())
+        return heads
+
+    def heads_query(self, others: Sequence[ColumnElement[Any]] = ()) -> Select[Any]:
+        """What ``read_heads`` sends, for those who do so often: with ``others`` to be read at the same moment."""
+        return (
             select(
                 streams.c.stream,
                 streams.c.head,
                 streams.c.floor,
                 outbox.c.digest,
                 self._database.time_before_reading().label("time"),
+                *(other.label(f"other_{place}") for place, other in enumerate(others)),
             )
             .join(outbox, (outbox.c.stream == streams.c.stream) & (outbox.c.seq == streams.c.head), isouter=True)
             .where(streams.c.stream.in_([stream.value for stream in SEQUENCED]))
         )
-        rows = (await connection.execute(query)).mappings().all()
-        heads = {
-            # Of the keys only the newest event is live: it holds the whole set.
-            row["stream"]: StreamHead(
-                head=row["head"],
-                digest=row["digest"] or "",
-                floor=row["head"] if row["stream"] == Stream.KEYS else row["floor"],
-            )
-            for row in rows
-        }
-        return Heartbeat(time=min(row["time"] for row in rows), heads=heads)
 
     async def after(
         self, connection: AsyncConnection, stream: Stream, seq: int, *, limit: int = 500
@@ -201,6 +197,19 @@ def _row(event: SignedEvent) -> dict[str, Any]:
         "digest": event.digest,
         "event": event.text,
     }
+
+
+async def read_heads(connection: AsyncConnection, query: Select[Any]) -> tuple[Heartbeat, Sequence[Any]]:
+    """The heads, and the values of what ``heads_query`` was given beside them."""
+    rows = (await connection.execute(query)).all()
+    heads = {
+        # Of the keys only the newest event is live: it holds the whole set.
+        row.stream: StreamHead(
+            head=row.head, digest=row.digest or "", floor=row.head if row.stream == Stream.KEYS else row.floor
+        )
+        for row in rows
+    }
+    return Heartbeat(time=min(row.time for row in rows), heads=heads), rows[0][5:]
 
 
 async def find(connection: AsyncConnection, stream: Stream, seq: int) -> RowMapping | None:

@@ -9,11 +9,12 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from events import IssuerTrust, SignedEvent, Stream
+from events import IssuerTrust, Revoke, SignedEvent, Stream
 from events.streams import SEQUENCED
 from issuer.errors import StoreUnavailable
+from issuer.lookups import Changes
 from issuer.outbox.clock_guard import ClockGuard
-from issuer.outbox.outbox import Outbox
+from issuer.outbox.outbox import Outbox, read_heads
 from issuer.store.database import Database
 from verifier_agent import Claims, VerificationPolicy, Verifier
 from verifier_agent.clocks import Clock
@@ -33,11 +34,32 @@ class OwnAgent:
         clock_trusted: whether the store's clock did not leap when it was looked at last.
     """
 
-    def __init__(self, database: Database, outbox: Outbox, trust: IssuerTrust, skew: float, clock: Clock) -> None:
+    def __init__(
+        self,
+        database: Database,
+        outbox: Outbox,
+        trust: IssuerTrust,
+        skew: float,
+        clock: Clock,
+        changes: Changes | None = None,
+    ) -> None:
+        """Know nothing yet.
+
+        Args:
+            database: the store.
+            outbox: in it.
+            trust: what events must be signed with.
+            skew: see ``VerificationPolicy``.
+            clock: of this machine.
+            changes: told of what was changed in the store, before any revocation that came after that is known.
+        """
         self.verifier = Verifier(trust, VerificationPolicy(audience=trust.issuer, skew=skew))
         self._database = database
         self._outbox = outbox
         self._clock = clock
+        self._changes = changes or Changes({})
+        self._changes_known = 0
+        self._heads = outbox.heads_query(self._changes.columns)  # twenty times a second: making it would cost most
         self._clock_guard = ClockGuard()
         self.clock_trusted = True
         self._catching_up = asyncio.Lock()
@@ -46,7 +68,14 @@ class OwnAgent:
 
     @property
     def rsq(self) -> int:
-        """Highest revocation ``seq`` up to which everything is known here."""
+        """Highest revocation ``seq`` up to which everything is known here, changes of clients and users included.
+
+        A token stamped with it passes every revocation up to it, so nothing older may have decided about the token.
+        """
+        return min(self._revocations_known, self._changes_known)
+
+    @property
+    def _revocations_known(self) -> int:
         return self.verifier.state.sequences[Stream.REVOCATIONS].contiguous()
 
     def verify(self, token: str, *, audience: str | None, scope: str | None = None) -> Claims:
@@ -56,8 +85,15 @@ class OwnAgent:
         )
 
     def hear(self, event: SignedEvent) -> None:
-        """Apply what this process has just committed, before anybody is answered."""
+        """Apply what this process has just committed, before anybody is answered.
+
+        After a revocation by selector ``rsq`` waits for the next look at the store: what another replica has changed
+        before it may not have been heard of. Other events hit no token that is yet to be made.
+        """
         self._apply(event.stream, event.text, self._clock.boot())
+        is_harmless = event.stream is Stream.REVOCATIONS and not isinstance(event.record, Revoke)
+        if is_harmless and self._changes_known == event.seq - 1:
+            self._changes_known = event.seq
 
     def also_tell(self, hear: Callable[[bytes], None]) -> None:
         """Have further ears for each event of the stream of revocations, as it is applied."""
@@ -82,7 +118,9 @@ class OwnAgent:
         """
         received, before_all = self._clock.boot(), self._known()
         async with self._database.read() as connection:
-            heads = await self._outbox.heads(connection)
+            heads, changed = await read_heads(connection, self._heads)
+            self._changes.hear(changed)
+            self._changes_known = max(self._changes_known, heads.heads[Stream.REVOCATIONS].head)
             for stream in SEQUENCED:
                 sequence, head = self.verifier.state.sequences[stream], heads.heads[stream]
                 sequence.advance_floor(head.floor)

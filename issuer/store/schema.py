@@ -289,3 +289,12 @@ user_code_guesses = Table(
     Column("count", Integer, nullable=False),
     Column("ends_at", Float, nullable=False),
 )
+
+changes = Table(
+    "changes",
+    metadata,
+    Column("kind", String(32), primary_key=True),
+    # How often something of this kind was changed, and what it was the last time: for those who hold copies.
+    Column("number", BigInteger, nullable=False),
+    Column("name", String(128), nullable=False),
+)

@@ -13,7 +13,8 @@ from issuer.errors import OAuthError
 from issuer.families import Family, Standing
 from issuer.families.family_store import CLAIM
 from issuer.grants import Authorization
-from issuer.keys.key_service import KeyService, SigningKey
+from issuer.keys.key_service import KeyService
+from issuer.keys.signing import SigningKey, SigningThreads
 from issuer.openid import OPENID, id_token_claims
 from issuer.openid.id_tokens import TYPE as ID_TOKEN
 from issuer.outbox.own_agent import OwnAgent
@@ -55,6 +56,7 @@ class TokenService:
         enhancers: Sequence[Enhancer],
         standing: Standing,
         clock: Clock,
+        threads: SigningThreads,
     ) -> None:
         self._live = live
         self._keys = keys
@@ -62,6 +64,7 @@ class TokenService:
         self._enhancers = enhancers
         self._standing = standing
         self._clock = clock
+        self._threads = threads
 
     async def create(self, authorization: Authorization) -> IssuedToken:
         """An access token that says what was authorized; with scope ``openid`` of a user's, an ID token too.
@@ -94,7 +97,7 @@ class TokenService:
         if authorization.family is not None:
             self._check_standing(authorization.family, claims)
         refresh_token = None if authorization.take is None else await authorization.take()
-        access_token = key.sign(claims, "at+jwt")
+        access_token = await self._threads.sign(key, claims, "at+jwt")
         return IssuedToken(
             access_token=access_token,
             expires_in=lifetime,
@@ -102,10 +105,10 @@ class TokenService:
             token_type=BEARER,
             refresh_token=None if refresh_token is None else refresh_token.reveal(),
             issued_token_type=authorization.token_type,
-            id_token=self._id_token(authorization, key, access_token, now),
+            id_token=await self._id_token(authorization, key, access_token, now),
         )
 
-    def _id_token(self, authorization: Authorization, key: SigningKey, access_token: str, now: int) -> str | None:
+    async def _id_token(self, authorization: Authorization, key: SigningKey, access_token: str, now: int) -> str | None:
         if authorization.family is None or OPENID not in authorization.scope:
             return None
         settings = self._live.now
@@ -118,7 +121,7 @@ class TokenService:
             now=now,
             lifetime=settings.id_token_lifetime,
         )
-        return key.sign(claims, ID_TOKEN)
+        return await self._threads.sign(key, claims, ID_TOKEN)
 
     def stands(self, family: Family) -> bool:
         """Whether a family has not been revoked by anything but the claims that enhancers add."""

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
@@ -16,7 +17,9 @@ T = TypeVar("T")
 MAX_PASSWORD: Final = 1024
 """Characters; more would only cost time."""
 AT_ONCE: Final = max(1, (os.cpu_count() or 2) // 2)
-"""Hashes made at once: each takes a core and 64 MiB, and the event loop needs a core too."""
+"""Hashes made at once: each takes 64 MiB and as many cores as it has lanes, and the event loop needs a core too."""
+NICENESS: Final = 10
+"""By how much their threads stand back: who logs in waits for a tenth of a second anyway, others for milliseconds."""
 MAX_HASH: Final = 256
 MAX_MEMORY_KIB: Final = 1 << 20
 MAX_PASSES: Final = 32
@@ -52,7 +55,7 @@ class Passwords:
             at_once: hashes made at once; further ones wait for their turn.
         """
         self._hasher = hasher or PasswordHasher.from_parameters(RFC_9106_LOW_MEMORY)
-        self._threads = ThreadPoolExecutor(at_once, thread_name_prefix="argon2")
+        self._threads = ThreadPoolExecutor(at_once, thread_name_prefix="argon2", initializer=_stand_back)
         self._nobody: str | None = None
 
     async def hash(self, password: str) -> str:
@@ -90,3 +93,9 @@ class Passwords:
 
     async def _in_a_thread(self, work: Callable[..., T], *given: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work, *given)
+
+
+def _stand_back() -> None:
+    """Let every other thread go first; those that Argon2 starts for its lanes inherit it."""
+    if sys.platform == "linux":  # elsewhere the whole process would
+        os.nice(NICENESS)

@@ -1,5 +1,6 @@
 """Users in the store."""
 
+import random
 import secrets
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -11,24 +12,43 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from issuer.errors import Conflict, NotFound
+from issuer.lookups import Kind, Lookups, Remembered, note_change
 from issuer.store.database import Database
 from issuer.store.schema import users
 from issuer.users import standard_claims
 from issuer.users.login_throttle import LoginThrottle
 from issuer.users.passwords import Passwords, check_imported
 from issuer.users.user import MAX_USERNAME, User, normalized
+from verifier_agent.clocks import SystemClock
 
 SUB_BYTES: Final = 16
 
 
 class UserStore:
-    """Adds users, finds them, and tells whether a password is theirs."""
+    """Adds users, finds them, and tells whether a password is theirs.
 
-    def __init__(self, database: Database, passwords: Passwords, throttle: LoginThrottle | None = None) -> None:
-        """Set up; without a ``throttle`` one may try passwords as often as one likes."""
+    What is held for a while (``issuer.lookups``) is what ``find`` gives, and no password: a login looks at the row.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        passwords: Passwords,
+        throttle: LoginThrottle | None = None,
+        known: Lookups[User] | None = None,
+    ) -> None:
+        """Set up.
+
+        Args:
+            database: the store.
+            passwords: makes and checks hashes.
+            throttle: without one, one may try passwords as often as one likes.
+            known: holds what was found; of its own when absent.
+        """
         self._database = database
         self._passwords = passwords
         self._throttle = throttle
+        self._known = known or Lookups(Remembered(random.random), SystemClock().boot)
 
     async def add(
         self,
@@ -69,7 +89,7 @@ class UserStore:
         kept = password_hash if password is None else await self._passwords.hash(password)
         now = self._database.time()
         try:
-            async with self._database.write() as connection:
+            async with self._changing(user.sub) as connection:
                 await connection.execute(
                     insert(users).values(
                         sub=user.sub,
@@ -116,10 +136,8 @@ class UserStore:
         return _user(row)
 
     async def find(self, sub: str) -> User | None:
-        """The user with this identifier, disabled or not."""
-        async with self._database.read() as connection:
-            row = (await connection.execute(select(users).where(users.c.sub == sub))).mappings().one_or_none()
-        return None if row is None else _user(row)
+        """The user with this identifier, disabled or not. Others are given the same object."""
+        return await self._known.find(sub, self._load)
 
     async def with_email(self, email: str) -> Sequence[User]:
         """The users whose record has this ``email``, in capitals or small letters."""
@@ -164,7 +182,7 @@ class UserStore:
             ValueError: a claim cannot be.
         """
         user = await self.named(username)
-        async with self._database.write() as connection:
+        async with self._changing(user.sub) as connection:
             query = select(users.c.claims).where(users.c.sub == user.sub).with_for_update()
             now = (await connection.execute(query)).scalar_one_or_none()
             if now is None:  # deleted since
@@ -184,7 +202,7 @@ class UserStore:
             NotFound: there is no such user.
         """
         user = await self.named(username)
-        async with self._database.write(urgent=True) as connection:
+        async with self._changing(user.sub, urgent=True) as connection:
             await connection.execute(delete(users).where(users.c.sub == user.sub))
             yield connection, user
 
@@ -196,11 +214,26 @@ class UserStore:
             NotFound: there is no such user.
         """
         user = await self.named(username)
-        async with self._database.write(urgent=True) as connection:
+        async with self._changing(user.sub, urgent=True) as connection:
             await connection.execute(
                 update(users).where(users.c.sub == user.sub).values(disabled=disabled, changed_at=self._database.time())
             )
             yield connection, msgspec.structs.replace(user, disabled=disabled)
+
+    @asynccontextmanager
+    async def _changing(self, sub: str, *, urgent: bool = False) -> AsyncIterator[AsyncConnection]:
+        """A transaction that changes what is held of a user, heard of by every replica."""
+        try:
+            async with self._database.write(urgent=urgent) as connection:
+                await note_change(connection, Kind.USER, sub)
+                yield connection
+        finally:  # also when nobody can say whether it was committed
+            self._known.drop(sub)
+
+    async def _load(self, sub: str) -> User | None:
+        async with self._database.read() as connection:
+            row = (await connection.execute(select(users).where(users.c.sub == sub))).mappings().one_or_none()
+        return None if row is None else _user(row)
 
     async def _keep_password(self, sub: str, kept: str) -> None:
         async with self._database.write() as connection:

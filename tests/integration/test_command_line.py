@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from argon2 import PasswordHasher
 
 from issuer.keys.generation import generate, public
 from tests.http_browser import http_browser
+from tests.issuer_under_test import until, unverified
 from tests.services.ports import free_ports
 from tocsin.delivery import fetch_token
 from tocsin.processes import Program
@@ -85,6 +87,10 @@ class Installation(Shell):
         credentials = client or read_credentials(self.folder / ".tocsin" / "demo-client.json")
         async with aiohttp.ClientSession() as session:
             return await fetch_token(session, self.issuer, credentials)
+
+    async def gives(self, client: Credentials, scope: str) -> bool:
+        """Whether a token for the client has this scope."""
+        return unverified(await self.token(client)).get("scope") == scope
 
 
 @pytest.fixture
@@ -257,6 +263,16 @@ async def test_a_client_is_registered_and_given_further_secrets(installation: In
     assert next(client for client in listed if client["client_id"] == "shop")["token_lifetime"] == 120
     assert "secret" not in json.dumps(listed)
     assert installation.tocsin("client", "add", "shop").code == 1
+
+
+async def test_a_running_issuer_hears_of_a_client_that_was_changed(installation: Installation) -> None:
+    added = installation.tocsin("client", "add", "shop", "--scope", "orders:read", "--json").json()
+    shop = Credentials("shop", added["client_secret"])
+    assert await installation.gives(shop, "orders:read")
+
+    assert installation.tocsin("client", "set", "shop", "--scope", "orders:write").code == 0
+
+    await until(partial(installation.gives, shop, "orders:write"), "the running issuer has heard of it")
 
 
 @pytest.mark.parametrize(

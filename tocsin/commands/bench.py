@@ -12,6 +12,10 @@ from tocsin.delivery import FEED, DeliveryResult, Spread, Workers, measure, site
 from tocsin.delivery.figures import FIGURES, Extent, Services, measure_figures
 from tocsin.delivery.goals import delivery_goals
 from tocsin.delivery.site import kind
+from tocsin.issuing.figures import Extent as IssuingExtent
+from tocsin.issuing.figures import measure_figures as measure_issuing
+from tocsin.issuing.goals import issuing_goals
+from tocsin.issuing.tables import rates_table, waiting_table
 from tocsin.mass.bench import mass
 from tocsin.processes import run_with_children
 from tocsin.rotation.bench import rotation
@@ -80,6 +84,36 @@ def delivery(
             _row("answered → refused, every agent", result.refusal),
             _row("answered → refused, last agent", result.last),
         ],
+    )
+
+
+@command.command("issuer", short_help="Tokens the issuer makes, beside others.")
+@click.option("--seconds", default=3.0, show_default=True, type=click.FloatRange(0.1, 60), help="Of each turn.")
+@click.option(
+    "--rounds", default=6, show_default=True, type=click.IntRange(1, 100), help="Turns; the first is not counted."
+)
+@click.option("--logins", default=200, show_default=True, type=click.IntRange(1, 1000), help="At once.")
+@click.option(
+    "--burst", default=1000, show_default=True, type=click.IntRange(1, 100_000), help="Requests of one client."
+)
+@json_option
+@click.pass_obj
+def issuer(context: Context, seconds: float, rounds: int, logins: int, burst: int) -> None:
+    """Tokens that the issuer makes in a second of its processor, beside a bare handler of aiohttp and PyJWT.
+
+    Server and load are processes on a processor each. Then how long other clients wait while many people log in, and
+    while RS256 tokens are made; and how often a burst makes it ask its store. Linux alone counts what a process uses.
+    """
+    figures = measure_issuing(IssuingExtent(seconds=seconds, rounds=rounds, logins=logins, burst=burst))
+    goals = list(issuing_goals(figures))
+    context.output.answer({**figures, "goals": [goal._asdict() for goal in goals]})
+    context.output.table(*rates_table(figures))
+    context.output.line("")
+    context.output.table(*waiting_table(figures))
+    context.output.line("")
+    context.output.table(
+        ["WHAT", ">GOAL", ">MEASURED", "IN THE SAME RUN", ""],
+        [(goal.what, goal.goal, goal.measured, goal.beside, "met" if goal.met else "missed") for goal in goals],
     )
 
 

@@ -29,7 +29,7 @@ from events import (
 from events.digests import BATCH_LIMIT, TokenDigest, pack_digests
 from events.log import EventLog
 from issuer.keys.generation import Jwk, generate, public
-from issuer.keys.key_service import SigningKey
+from issuer.keys.signing import SigningKey
 from verifier_agent import Agent, AgentSettings, VerificationPolicy
 
 ISSUER: Final = "https://issuer.example"

@@ -10,6 +10,7 @@ from collections.abc import Callable, Container
 from enum import Enum
 from typing import Final, NamedTuple
 
+from verifier_agent.expiring_names import ExpiringNames
 from verifier_agent.jwks.document import MAX_KID_CHARS
 
 MAX_ABSENT: Final = 1024
@@ -32,32 +33,6 @@ class Missing(Enum):
     PERHAPS = "perhaps"
     COOLING_DOWN = "cooling_down"
     UNAVAILABLE = "unavailable"
-
-
-class ExpiringNames:
-    """A bounded set of names, each with its end; when it is full the oldest goes."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._ends: dict[str, float] = {}
-
-    def __len__(self) -> int:
-        return len(self._ends)
-
-    def add(self, name: str, end: float) -> None:
-        """Hold ``name`` until ``end``."""
-        self._ends.pop(name, None)
-        while len(self._ends) >= self._size:
-            del self._ends[next(iter(self._ends))]
-        self._ends[name] = end
-
-    def holds(self, name: str, now: float) -> bool:
-        """Whether ``name`` is held; one that has come to its end is let go."""
-        end = self._ends.get(name)
-        if end is not None and now >= end:
-            del self._ends[name]
-            end = None
-        return end is not None
 
 
 class _Asked(NamedTuple):

@@ -119,6 +119,7 @@ async def test_a_store_clock_that_leaps_is_told_once_and_nothing_is_forgotten_fo
     clock = store.database.time_before_reading()
 
     monkeypatch.setattr(store.database, "time_before_reading", lambda: clock + 86_400)
+    monkeypatch.setattr(agent, "_heads", store.outbox.heads_query())
     with caplog.at_level(logging.ERROR):
         for _ in range(3):
             await agent.catch_up()

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from events import Stream
-from tests.issuer_under_test import Answer, Installation, Replica, rejection, until
+from issuer.lookups import Kind
+from tests.issuer_under_test import Answer, Credentials, Installation, Replica, rejection, until
 from tests.outbox_reader import numbers, without_holes
 from tests.services.postgresql import fresh_database
 from tests.services.service import Service
@@ -36,7 +37,7 @@ async def test_while_postgresql_is_away_every_endpoint_says_so_and_afterwards_al
     on_postgresql: tuple[Installation, Replica], postgresql_of_its_own: Service
 ) -> None:
     installation, issuer = on_postgresql
-    demo = installation.demo
+    demo, stranger = installation.demo, await installation.client("stranger")
     async with installation.agent() as agent:
         operators, token = await issuer.token(installation.operator), await issuer.token(demo)
         before = await issuer.revoke(selector={"sub": "somebody"})
@@ -44,9 +45,9 @@ async def test_while_postgresql_is_away_every_endpoint_says_so_and_afterwards_al
         for end in (postgresql_of_its_own.stop, postgresql_of_its_own.kill):
             await asyncio.to_thread(end)
 
-            assert is_unavailable(await issuer.form("/oauth2/token", demo, grant_type="client_credentials"))
-            assert is_unavailable(await issuer.form("/oauth2/introspect", demo, token=token))
-            assert is_unavailable(await issuer.form("/oauth2/revoke", demo, token=token))
+            assert is_unavailable(await issuer.form("/oauth2/token", stranger, grant_type="client_credentials"))
+            assert is_unavailable(await issuer.form("/oauth2/introspect", stranger, token=token))
+            assert is_unavailable(await issuer.form("/oauth2/revoke", stranger, token=token))
             body = {"reason": "x", "selector": {"client_id": "demo"}}
             assert is_unavailable(await issuer.admin("POST", "/revocations", body, token=operators))
             assert is_unavailable(await issuer.admin("GET", "/revocations", token=operators))
@@ -108,7 +109,8 @@ async def test_while_postgresql_hangs_nobody_waits_for_ever_and_what_was_decided
     await asyncio.to_thread(postgresql_of_its_own.pause)
     try:
         assert is_unavailable(await issuer.admin("POST", "/revocations", body, token=operators))
-        assert is_unavailable(await issuer.form("/oauth2/token", installation.demo, grant_type="client_credentials"))
+        stranger = Credentials("stranger", "x")
+        assert is_unavailable(await issuer.form("/oauth2/token", stranger, grant_type="client_credentials"))
         assert (await issuer.send("GET", "/livez")).status == 200
         assert (await issuer.admin("GET", "/keys", token=operators)).status == 200  # judged from memory
         assert (await issuer.admin("GET", "/keys", token=revoked)).status == 401
@@ -118,3 +120,23 @@ async def test_while_postgresql_hangs_nobody_waits_for_ever_and_what_was_decided
     await until(lambda: ready(issuer), "the issuer is ready again")
     assert (await issuer.admin("POST", "/revocations", body, token=operators)).status == 201
     assert without_holes(await numbers(issuer.services.database, Stream.REVOCATIONS))
+
+
+async def test_while_the_store_is_away_a_client_that_is_held_goes_on_and_a_revocation_decided_elsewhere_hits_its_tokens(
+    on_postgresql: tuple[Installation, Replica], postgresql_of_its_own: Service
+) -> None:
+    installation, issuer = on_postgresql
+    async with installation.agent() as agent:
+        held = issuer.services.lookups[Kind.CLIENT]
+        held._now = lambda: 0.0  # however long the server takes to end
+        await issuer.token(installation.demo)
+        await asyncio.to_thread(postgresql_of_its_own.stop)
+
+        token = await issuer.token(installation.demo)
+        assert rejection(agent, token) is None
+        assert is_unavailable(await issuer.form("/oauth2/revoke", installation.demo, token=token))
+
+        await asyncio.to_thread(postgresql_of_its_own.start)
+        await until(lambda: ready(issuer), "the issuer is ready again")
+        await issuer.revoke(selector={"client_id": "demo"})
+        await until(lambda: rejection(agent, token) == "revoked", "the agent hears of it")

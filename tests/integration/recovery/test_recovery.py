@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from events import Stream
+from events import Heartbeat, Stream
 from issuer.recovery.errors import LeaseHeld, NothingToRecover, RecoveryRefused
+from issuer.revocations import parse_id
 from tests.integration.recovery.deployments import Deployment
 from tests.issuer_under_test import Credentials, Replica, rejection, until
 from verifier_agent import Agent
@@ -65,6 +66,14 @@ async def is_halted(issuer: Replica) -> bool:
     return bool(answer.json()["relay"] == "halted")
 
 
+async def is_told(deployment: Deployment, revocation: str) -> bool:
+    """Whether the newest heartbeat in the log knows of it."""
+    beats = await deployment.installation.said(Stream.HEARTBEATS)
+    record = beats[-1].record
+    assert isinstance(record, Heartbeat)
+    return record.heads[Stream.REVOCATIONS].head >= parse_id(revocation)
+
+
 def is_well(agent: Agent) -> bool:
     """Whether it knows everything, newly, and has no contradiction to report."""
     status = agent.status()
@@ -88,8 +97,9 @@ async def lose(tokens: Tokens, agents: AsyncExitStack) -> Agent:
     async with deployment.installation.running() as issuer:
         agent = await agents.enter_async_context(deployment.installation.agent())
         await tokens.revoke(issuer, "after", token=True)
-        await tokens.revoke(issuer, "later")
+        last = await tokens.revoke(issuer, "later")
         await until(lambda: tokens.hold_at(agent), "the agent knows all of it", BACK_SECONDS)
+        await until(lambda: is_told(deployment, last), "a heartbeat tells of it", BACK_SECONDS)
     await deployment.restore()
     return agent
 

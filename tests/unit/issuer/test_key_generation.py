@@ -7,7 +7,7 @@ import pytest
 
 from events.thumbprint import thumbprint
 from issuer.keys.generation import generate, public
-from issuer.keys.key_service import SigningKey
+from issuer.keys.signing import SigningKey
 
 ALGORITHMS = ("ES256", "RS256", "EdDSA")
 

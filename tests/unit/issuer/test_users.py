@@ -1,12 +1,14 @@
 """Users' names and passwords."""
 
 import asyncio
+import os
+import sys
 
 import pytest
 from argon2 import PasswordHasher
 
 from issuer.users import Passwords, User
-from issuer.users.passwords import check_imported
+from issuer.users.passwords import NICENESS, check_imported
 from issuer.users.user import normalized
 
 
@@ -112,6 +114,17 @@ def test_a_hash_that_is_none_of_argon2id_or_too_dear_is_refused_without_showing_
         check_imported(kept)
 
     assert not kept or kept not in str(refused.value)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere priorities are those of processes")
+async def test_hashing_stands_back_behind_everything_else_in_the_process() -> None:
+    passwords, before = Passwords(), os.getpriority(os.PRIO_PROCESS, 0)
+
+    hashing = await passwords._in_a_thread(os.getpriority, os.PRIO_PROCESS, 0)
+    passwords.close()
+
+    assert hashing == min(19, before + NICENESS)
+    assert os.getpriority(os.PRIO_PROCESS, 0) == before
 
 
 @pytest.mark.parametrize("password", ["", "x" * 1025])

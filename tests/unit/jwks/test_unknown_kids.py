@@ -9,7 +9,6 @@ from verifier_agent.jwks.unknown_kids import (
     MAX_CALLERS,
     MAX_WANTED,
     MAX_WANTED_BY_CALLER,
-    ExpiringNames,
     UnknownKids,
 )
 
@@ -155,16 +154,3 @@ def test_when_too_many_kids_wait_a_further_one_profits_from_the_same_refresh() -
     assert over_time.find("three", "somebody") is Missing.PERHAPS
     over_time.load("three")
     assert found(over_time.find("three", "somebody"))
-
-
-def test_of_too_many_names_the_oldest_goes() -> None:
-    names = ExpiringNames(2)
-    for name in ("one", "two", "two"):
-        names.add(name, 10.0)
-    assert names.holds("one", 0.0)
-    for name in ("one", "two", "one", "three"):
-        names.add(name, 10.0)
-
-    assert [names.holds(name, 0.0) for name in ("one", "two", "three")] == [True, False, True]
-    assert [names.holds(name, 10.0) for name in ("one", "three")] == [False, False]
-    assert len(names) == 0

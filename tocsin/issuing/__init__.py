@@ -1,0 +1,1 @@
+"""How many tokens an issuer makes in a second of its processor, beside other issuers, and how long clients wait."""
