@@ -31,13 +31,13 @@ async def test_what_takes_long_is_done_in_another_thread(
     alg: str, elsewhere: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads, seen = SigningThreads(), list[threading.Thread]()
-    sign = SigningKey.sign
+    jws = SigningKey.jws
 
     def watched(key: SigningKey, claims: dict[str, Any], typ: str) -> str:
         seen.append(threading.current_thread())
-        return sign(key, claims, typ)
+        return jws(key, claims, typ)
 
-    monkeypatch.setattr(SigningKey, "sign", watched)
+    monkeypatch.setattr(SigningKey, "jws", watched)
     await threads.sign(SigningKey(generate(alg)), CLAIMS, "at+jwt")
     threads.close()
 
