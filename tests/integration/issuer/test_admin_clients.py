@@ -3,7 +3,7 @@
 import pytest
 
 from tests.http_browser import HttpBrowser, WebClient
-from tests.issuer_under_test import Credentials, Installation, Replica, on_every_store, rejection
+from tests.issuer_under_test import Credentials, Installation, Replica, on_every_store, rejection, until
 from verifier_agent import RejectionCode
 
 
@@ -57,6 +57,7 @@ async def test_with_a_deleted_client_goes_all_that_users_gave_it(
         scopes=("read", "write"),
         redirect_uris=(web.redirect_uri,),
     )
+    await until(lambda: issuer.services.clients.find("web"), "a client that was added elsewhere is known here")
     anew = WebClient(issuer, *again, verifier=web.verifier)
     for answer in (await anew.refresh(tokens["refresh_token"]), await anew.redeem(code)):
         assert (answer.status, answer.json()["error"]) == (400, "invalid_grant")
