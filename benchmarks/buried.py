@@ -86,7 +86,8 @@ async def measure(rate: str) -> None:
                 while not flooding.done():
                     during.append(await _decide(admin))
                 said = await flooding
-        print(f"limit {rate}: the client's {TOKENS} in {said.pop('seconds'):.1f} s, answered {said}")
+        seconds = said.pop("seconds")
+        print(f"limit {rate}: {sum(said.values())} of the client's in {seconds:.1f} s, answered {said}")
         for what, times in (("alone", alone), ("meanwhile", during)):
             times.sort()
             median, late = times[len(times) // 2], times[int(len(times) * 0.99)]

@@ -86,7 +86,7 @@ def _later(request: web.Request, wanted: Login, username: str, error: OAuthError
     seconds = retry_after(error)
     if seconds is None:
         raise error
-    fault = f"There were too many attempts. Try again in {seconds} seconds."
+    fault = f"There were too many attempts. Try again in {seconds} second{'' if seconds == 1 else 's'}."
     response = login_page(request, wanted, username=username, fault=fault, status=error.status)
     response.headers["Retry-After"] = str(seconds)
     return response

@@ -10,6 +10,7 @@ from issuer.store.database import Database
 from issuer.store.migration import migrate
 from issuer.users import Passwords
 from issuer.users.login_rule import ACCOUNT_FREE
+from tests.http_browser import CALLBACK, WebClient, hash_quickly, http_browser
 from tests.integration.issuer.test_login_throttle import ELSEWHERE, FREE, HOME, OFFICE, RIGHT, WRONG, Door, opened
 from tests.issuer_under_test import Credentials, Installation, Replica
 
@@ -101,3 +102,44 @@ async def test_guessing_over_the_password_grant_is_answered_alike_for_names_that
     assert answers["alice"][:-1] == [(400, "invalid_grant", None)] * ACCOUNT_FREE
     assert answers["alice"][-1] == (429, "temporarily_unavailable", "1")
     assert 'tocsin_rate_limited_total{limit="login"} 2.0' in metrics
+
+
+async def test_guessing_on_the_login_page_has_to_wait_and_is_told_how_long(tmp_path: Path) -> None:
+    installation = await Installation.create(tmp_path, login_attempts=1)
+    client = await installation.client(
+        "web", grants=("authorization_code",), redirect_uris=(CALLBACK,), scopes=("read",), audiences=("orders",)
+    )
+    async with installation.running() as issuer, http_browser(issuer.url) as browser:
+        hash_quickly(issuer)
+        await issuer.services.users.add("alice", RIGHT)
+        page = await browser.get(WebClient(issuer, *client).request())
+        for _ in range(ACCOUNT_FREE):
+            page = await browser.log_in(page, password=WRONG)
+            assert page.status == 400
+        page = await browser.log_in(page, password=RIGHT)
+
+    assert (page.status, page.answer.headers["Retry-After"]) == (429, "1")
+    assert "Try again in 1 second." in page.text
+    assert {"username", "password"} <= page.fields.keys(), "and the form is there to try again"
+
+
+async def test_on_the_login_page_a_victim_is_not_locked_out_at_an_address_of_their_own(tmp_path: Path) -> None:
+    installation = await Installation.create(tmp_path, login_attempts=1, trusted_proxies=("127.0.0.1",))
+    client = await installation.client(
+        "web", grants=("authorization_code",), redirect_uris=(CALLBACK,), scopes=("read",), audiences=("orders",)
+    )
+    async with installation.running() as issuer:
+        hash_quickly(issuer)
+        await issuer.services.users.add("alice", RIGHT)
+
+        async def tried(password: str, address: str) -> int:
+            async with http_browser(issuer.url) as browser:
+                page = await browser.get(WebClient(issuer, *client).request())
+                sent = {**page.fields, "username": "alice", "password": password}
+                return (await browser.post(page.action, sent, X_Forwarded_For=address)).status
+
+        assert await tried(RIGHT, HOME) == 200
+        outcomes = [await tried(WRONG, f"203.0.113.{number}") for number in range(ACCOUNT_FREE + 1)]
+        assert outcomes == [400] * ACCOUNT_FREE + [429]
+
+        assert await tried(RIGHT, HOME) == 200

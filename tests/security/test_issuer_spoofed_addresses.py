@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from issuer.clients import Client, ClientStore
+from issuer.store.database import Database
 from tests.issuer_under_test import Answer, Credentials, Installation, Replica
 
 LIAR = Credentials("demo", "not-the-secret")
@@ -89,3 +91,20 @@ async def test_an_operator_is_let_through_at_an_address_that_others_have_used_up
         answer = await attempt(issuer, installation.operator, X_Forwarded_For="192.0.2.7")
 
     assert answer.status == 200
+
+
+async def test_who_says_that_he_is_a_public_client_uses_up_what_is_his_address_and_no_more(tmp_path: Path) -> None:
+    installation = await Installation.create(tmp_path, client_token_rate="1/h burst 2", trusted_proxies=(PROXY,))
+    database = Database(installation.settings.store)
+    app = Client(client_id="app", public=True, grants=("authorization_code",), redirect_uris=("https://app.example/",))
+    await ClientStore(database).add_without_secret(app)
+    await database.close()
+    form = {"client_id": "app", "grant_type": "authorization_code", "code": "x", "code_verifier": "v" * 43}
+    async with installation.running() as issuer:
+
+        async def asked(address: str) -> int:
+            headers = {"X-Forwarded-For": address}
+            return (await issuer.send("POST", "/oauth2/token", data=form, headers=headers)).status
+
+        assert [await asked("192.0.2.66") for _ in range(3)] == [400, 400, 429]
+        assert await asked("192.0.2.7") == 400
