@@ -6,8 +6,9 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final, Protocol
 
-from issuer.errors import StoreUnavailable
+from issuer.errors import StoreUnavailable, WrapperUnavailable
 from issuer.families import FamilyStore, Standing
+from issuer.keys.holders import KekHolders
 from issuer.keys.key_service import KeyService
 from issuer.leadership import Leadership, LeadershipLost
 from issuer.outbox.horizon import note_ceiling, read_horizon
@@ -42,6 +43,7 @@ class Housekeeping:
         families: FamilyStore,
         standing: Standing,
         leadership: Leadership,
+        kek_holders: KekHolders,
         also_purge: Sequence[Purged] = (),
     ) -> None:
         self._database = database
@@ -54,6 +56,7 @@ class Housekeeping:
         self._purged: Sequence[Purged] = (families, *also_purge)
         self._leadership = leadership
         self._known = deque[int](maxlen=LONGEST_REQUEST_ROUNDS)
+        self._kek_holders = kek_holders
 
     async def run(self) -> None:
         """Do it for ever, until cancelled."""
@@ -62,7 +65,7 @@ class Housekeeping:
                 await self.once()
             except LeadershipLost as error:
                 log.info("key_rotation_left_to_another", extra={"error": str(error)})
-            except StoreUnavailable as error:
+            except (StoreUnavailable, WrapperUnavailable) as error:
                 log.warning("housekeeping_postponed", extra={"error": str(error)})
             await asyncio.sleep(EVERY_SECONDS)
 
@@ -71,9 +74,11 @@ class Housekeeping:
 
         Raises:
             StoreUnavailable: the store does not answer.
+            WrapperUnavailable: what holds the key-encryption key does not answer.
             LeadershipLost: another replica leads by now.
         """
         await note_ceiling(self._database, self._ceiling)
+        await self._kek_holders.say()
         for purged in self._purged:
             await purged.purge()
         self._known.append(self._own_agent.rsq)
