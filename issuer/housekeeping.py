@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final, Protocol
 
+from events import SignedEvent
 from issuer.errors import StoreUnavailable, WrapperUnavailable
 from issuer.families import FamilyStore, Standing
 from issuer.keys.holders import KekHolders
@@ -87,7 +88,10 @@ class Housekeeping:
         async with self._database.read() as connection:
             horizon = await read_horizon(connection, self._database, self._ceiling)
         life = horizon.past_every_token - horizon.newest
-        event = await self._keys.advance(dead_before=horizon.now - life, leader=self._leadership)
+        self._tell(await self._keys.advance(dead_before=horizon.now - life, leader=self._leadership))
+        self._tell(await self._keys.replenish())
+
+    def _tell(self, event: SignedEvent | None) -> None:
         if event is not None:
             self._own_agent.hear(event)
             self._relay.offer(event)

@@ -12,7 +12,7 @@ from sqlalchemy import RowMapping, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from events import KeySet, KeyState, PublishedKey, SignedEvent, Stream
-from issuer.errors import Conflict, NotFound, StoreUninitialised
+from issuer.errors import Conflict, NotFound, StoreUninitialised, WrapperUnavailable
 from issuer.fleet.registry import read_members
 from issuer.keys.exchange import same_key
 from issuer.keys.generation import Jwk, PrivateJwk
@@ -177,7 +177,11 @@ class KeyService:
             alg = next((row["alg"] for row in await _token_keys(connection) if row["kid"] == kid), None)
         if alg is None:
             raise NotFound(f"no token key has the kid {kid!r}")
-        standby = await self._vault.generate(alg)
+        try:
+            standby = await self._vault.generate(alg)
+        except WrapperUnavailable as error:  # an emergency waits for nobody; ``replenish`` makes up for it
+            log.warning("standby_not_made", extra={"alg": alg, "error": str(error)})
+            standby = None
         async with self._database.write(urgent=True) as connection:
             await one_at_a_time(connection)
             rows = await _token_keys(connection)
@@ -188,9 +192,29 @@ class KeyService:
             others = [row for row in rows if row["kid"] != kid]
             if state is KeyState.ACTIVE:
                 await self._promote(connection, others, alg, standby)
-            elif state is KeyState.PENDING:
+            elif state is KeyState.PENDING and standby is not None:
                 await self._vault.add(connection, standby, KeyState.PENDING)
             return await self._publish(connection, reason=reason, actor=actor)
+
+    async def replenish(self) -> SignedEvent | None:
+        """Make the standby keys that an emergency could not make; the event that tells of them, if there is any.
+
+        Raises:
+            WrapperUnavailable: what holds the key-encryption key still does not answer.
+        """
+        async with self._database.read() as connection:
+            missing = await self._missing(connection, KeyState.PENDING)
+        fresh = {alg: await self._vault.generate(alg) for alg in missing}
+        if not fresh:
+            return None
+        async with self._database.write() as connection:
+            await one_at_a_time(connection)
+            missing = await self._missing(connection, KeyState.PENDING)  # another replica may have made them meanwhile
+            for alg in fresh.keys() & set(missing):
+                await self._vault.add(connection, fresh[alg], KeyState.PENDING)
+            if not missing:
+                return None
+            return await self._publish(connection, reason="a standby was missing", actor="system")
 
     async def take_in(self, jwk: PrivateJwk, *, reason: str, actor: str, verify_only: bool = False) -> SignedEvent:
         """Add a key that was made elsewhere.
@@ -344,19 +368,21 @@ class KeyService:
             self._uncounted.update(counted)
             raise
 
-    async def _missing(self, connection: AsyncConnection) -> list[str]:
+    async def _missing(self, connection: AsyncConnection, state: KeyState = KeyState.ACTIVE) -> list[str]:
+        """The algorithms that have no key in a state."""
         # An imported key may verify alone, so that its algorithm has keys and none that signs.
-        have = {row["alg"] for row in await _token_keys(connection) if row["state"] == KeyState.ACTIVE}
+        have = {row["alg"] for row in await _token_keys(connection) if row["state"] == state}
         return [alg for alg in self._algorithms if alg not in have]
 
     async def _promote(
-        self, connection: AsyncConnection, rows: Sequence[RowMapping], alg: str, standby: SealedKey
+        self, connection: AsyncConnection, rows: Sequence[RowMapping], alg: str, standby: SealedKey | None
     ) -> None:
         heir = next((row["kid"] for row in rows if row["alg"] == alg and row["state"] == KeyState.PENDING), None)
         if heir is None:
             raise Conflict(f"there is no standby key for {alg}")
         await self._move(connection, heir, KeyState.ACTIVE)
-        await self._vault.add(connection, standby, KeyState.PENDING)
+        if standby is not None:
+            await self._vault.add(connection, standby, KeyState.PENDING)
 
     async def _move(self, connection: AsyncConnection, kid: str, state: KeyState) -> None:
         await connection.execute(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pkcs11 import exceptions
 
 from issuer.errors import WrapperUnavailable
 from issuer.keys import pkcs11
@@ -13,6 +14,7 @@ from issuer.keys.choice import key_wrappers
 from issuer.keys.pkcs11 import Pkcs11Wrapper
 from issuer.keys.pkcs11_uri import Pkcs11Uri
 from issuer.settings import IssuerSettings
+from tests.integration.issuer.test_vault import the_one
 from tests.issuer_under_test import Installation
 from tests.softhsm import SoftHsm
 from verifier_agent import SettingInvalid
@@ -83,13 +85,13 @@ async def test_a_refused_pin_is_not_tried_again_and_not_shown(
 
         def open(self, **how: Any) -> None:
             tries.append(how)
-            raise pkcs11.exceptions.PinIncorrect
+            raise exceptions.PinIncorrect
 
     class Library:
         def get_token(self, **_: str) -> Refusing:
             return Refusing()
 
-    monkeypatch.setattr(pkcs11.pkcs11, "lib", lambda _: Library())
+    monkeypatch.setattr("pkcs11.lib", lambda _: Library())
     uri = softhsm.uri("kek", pin_file=tmp_path / "pin")
     wrapper = Pkcs11Wrapper(Pkcs11Uri.parse(uri, "kek_uri"), "kek_uri")
 
@@ -163,3 +165,31 @@ async def test_an_issuer_whose_token_is_away_answers_503_for_a_rotation_and_goes
         monkeypatch.undo()
         answer = await issuer.admin("POST", "/keys/rotate", {"reason": "x", "force": True}, token=admin)
         assert answer.status == 200
+
+
+async def test_an_emergency_waits_for_no_token_and_the_standby_is_made_when_it_is_back(
+    tmp_path: Path, softhsm: SoftHsm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installation = await Installation.create(tmp_path, kek_file=None, kek_uri=softhsm.key("kek-emergency"))
+    async with installation.running() as issuer:
+        keys, own_agent = issuer.services.keys, issuer.services.own_agent
+        active, standby = await the_one(issuer, "active"), await the_one(issuer, "pending")
+        admin = await issuer.token(installation.operator)
+
+        def away(self: Pkcs11Wrapper, work: Any) -> None:
+            raise self._unavailable("DeviceRemoved")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Pkcs11Wrapper, "_with_key", away)
+            answer = await issuer.admin("POST", f"/keys/{active}/revoke", {"reason": "leaked"}, token=admin)
+            assert answer.status == 200
+            assert sorted(key["state"] for key in answer.json()["keys"]) == ["active", "revoked"]
+            with pytest.raises(WrapperUnavailable):
+                await keys.replenish()
+
+        event = await keys.replenish()
+        assert event is not None
+        own_agent.hear(event)
+        assert await the_one(issuer, "active") == standby
+        assert await the_one(issuer, "pending")
+        assert await keys.replenish() is None
