@@ -158,6 +158,33 @@ async def test_two_at_once_replace_each_row_once(installation: Installation, tmp
     assert set((await sealed_under(installation)).values()) == {new}
 
 
+async def test_a_row_that_somebody_mends_meanwhile_is_left_as_it_is_for_the_next_run(
+    installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, then, new = with_new_kek(installation, tmp_path)
+    async with installation.running():
+        pass
+    old, original = KeyEncryptionKey.load(tmp_path / "kek"), KeyEncryptionKey.wrap
+    mended = b""
+
+    async def meanwhile(self: KeyEncryptionKey, secret: bytes, *, kid: str, use: str) -> bytes:
+        nonlocal mended
+        if not mended:
+            mended = await original(old, secret, kid=kid, use=use)
+            async with rewrapping._database.write() as connection:
+                await connection.execute(update(keys).where(keys.c.kid == kid).values(sealed=mended))
+        return await original(self, secret, kid=kid, use=use)
+
+    async with rewrapping_of(then.settings) as rewrapping:
+        monkeypatch.setattr(KeyEncryptionKey, "wrap", meanwhile)
+        done = await rewrapping.run()
+
+    assert (done.rewrapped, done.overtaken) == (3, 1)
+    assert not done.is_complete
+    assert (await rewrap(then)).is_complete
+    assert set((await sealed_under(installation)).values()) == {new}
+
+
 @pytest.mark.parametrize(
     ("damage", "why"), [(b"", "cut short: 0 bytes"), (b"x" * 12, "cut short: 12 bytes"), (b"x" * 300, "damaged")]
 )

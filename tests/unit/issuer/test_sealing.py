@@ -92,13 +92,20 @@ def test_creating_never_overwrites_a_file(tmp_path: Path) -> None:
     assert KeyEncryptionKey.load(tmp_path / "kek").kek_id == created.kek_id
 
 
-@pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o620, 0o777])
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o620, 0o777, 0o700, 0o200, 0o4600])
 def test_a_file_that_others_may_touch_is_refused_and_the_message_says_what_to_do(tmp_path: Path, mode: int) -> None:
     KeyEncryptionKey.create(tmp_path / "kek")
     (tmp_path / "kek").chmod(mode)
 
-    with pytest.raises(SettingInvalid, match=r"setting 'kek_file'.*chmod 600"):
+    with pytest.raises(SettingInvalid, match=rf"setting 'kek_file'.* has mode {mode:04o}.*chmod 600"):
         KeyEncryptionKey.load(tmp_path / "kek")
+
+
+def test_a_file_that_its_owner_may_only_read_is_read(tmp_path: Path) -> None:
+    created = KeyEncryptionKey.create(tmp_path / "kek")
+    (tmp_path / "kek").chmod(0o400)
+
+    assert KeyEncryptionKey.load(tmp_path / "kek").kek_id == created.kek_id
 
 
 @pytest.mark.parametrize(
