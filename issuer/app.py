@@ -7,7 +7,7 @@ import secrets
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any, Final
 
 from aiohttp import web
@@ -28,7 +28,7 @@ from issuer.endpoints.middleware import errors, request_ids
 from issuer.endpoints.routes import add_routes, add_routes_below
 from issuer.endpoints.services import SERVICES, Services
 from issuer.endpoints.siblings import SIBLINGS, Siblings
-from issuer.errors import BackgroundTaskFailed
+from issuer.errors import BackgroundTaskFailed, StoreUnavailable
 from issuer.families import FamilyStore, Standing
 from issuer.feed.feed import Feed
 from issuer.feed.source import StoreSource
@@ -36,10 +36,13 @@ from issuer.fleet import Fleet
 from issuer.fleet.listener import AgentsListener
 from issuer.grants import load_grants
 from issuer.housekeeping import Housekeeping
+from issuer.keys.choice import key_wrappers
 from issuer.keys.generation import public
-from issuer.keys.key_service import KeyService, KeyVault
-from issuer.keys.sealing import KeyEncryptionKey
+from issuer.keys.holders import KekHolders
+from issuer.keys.key_service import KeyService
+from issuer.keys.rewrapping import Rewrapping
 from issuer.keys.signing import SigningThreads
+from issuer.keys.vault import KeyVault
 from issuer.leadership import Leadership
 from issuer.leadership.choice import leader_lock
 from issuer.limits.request_limits import RequestLimits
@@ -89,15 +92,17 @@ async def running_services(
         StoreUninitialised: the store lacks tables or an event key.
         StoreUnavailable: the store does not answer.
         SealBroken: the key-encryption key is another one.
+        WrapperUnavailable: what holds it does not answer.
     """
     clock = clock or SystemClock()
     live = Live(settings) if followed is None else followed.configuration.live(IssuerSettings)
     async with AsyncExitStack() as stack:
-        kek = _kek(settings)
+        wrappers = await key_wrappers(settings)
         database = Database(settings.store)
         stack.push_async_callback(database.close)
         await (migrate(database) if settings.migrate else check_version(database))
-        vault = KeyVault(database, kek)
+        vault = KeyVault(database, wrappers)
+        await vault.check()
         event_jwk = await vault.event_key()
         trust = IssuerTrust(issuer=settings.issuer, event_keys=(public(event_jwk),))
         event_log = open_log(settings.log, Retention.covering(settings.token_lifetime_ceiling))
@@ -111,6 +116,7 @@ async def running_services(
         source = StoreSource(database, outbox, Heartbeats(database, outbox, signer, clock), clock)
         feed = Feed(source, settings.feed_readers)
         opener, holder = EventOpener(trust), secrets.token_hex(16)
+        kek_holders = KekHolders(database, wrappers, holder)
         relay = Relay(database, outbox, event_log, signer, opener, holder, clock, also=[feed])
         lock = leader_lock(settings, database, holder, clock, followed, stack)
         leadership = Leadership(lock, database, holder, clock)
@@ -153,6 +159,7 @@ async def running_services(
             relay=relay,
             feed=feed,
             fleet=Fleet(settings.issuer, database, clock),
+            kek_holders=kek_holders,
             snapshots=Snapshots(own_agent, Heartbeats(database, outbox, signer, clock), signer, clock),
             pages=Pages(settings.issuer),
             seal=FormSeal(await vault.form_key()),
@@ -163,6 +170,8 @@ async def running_services(
             throttle=throttle,
             proxies=Proxies(settings.trusted_proxies, settings.proxy_header),
         )
+        await kek_holders.say()
+        stack.push_async_callback(_taken_back, kek_holders)
         await services.keys.initialise()
         await note_ceiling(database, settings.token_lifetime_ceiling)  # before any token is made under it
         async with database.read() as connection:
@@ -184,7 +193,7 @@ async def initialise(settings: IssuerSettings) -> IssuerTrust:
     database = Database(settings.store)
     try:
         await migrate(database)
-        vault = KeyVault(database, _kek(settings))
+        vault = KeyVault(database, await key_wrappers(settings))
         event_jwk = await vault.create_event_key()
     finally:
         await database.close()
@@ -209,11 +218,11 @@ async def recovery_of(
         SealBroken: the key-encryption key is another one.
     """
     async with AsyncExitStack() as stack:
-        kek = _kek(settings)
+        wrappers = await key_wrappers(settings)
         database = Database(settings.store)
         stack.push_async_callback(database.close)
         await (migrate(database) if settings.migrate and migrating else check_version(database))
-        vault = KeyVault(database, kek)
+        vault = KeyVault(database, wrappers)
         event_jwk = await vault.event_key()
         event_log = open_log(settings.log, Retention.covering(settings.token_lifetime_ceiling))
         stack.push_async_callback(event_log.close)
@@ -222,12 +231,47 @@ async def recovery_of(
         yield Recovery(settings, database, event_log, vault, signer, opener, SystemClock(), progress)
 
 
-def _kek(settings: IssuerSettings) -> KeyEncryptionKey:
-    if settings.kek is not None:
-        return KeyEncryptionKey.decode(settings.kek.reveal(), "setting 'kek'")
-    if settings.kek_file is not None:
-        return KeyEncryptionKey.load(settings.kek_file)
-    raise AssertionError("settings with neither cannot be made")
+@asynccontextmanager
+async def rewrapping_of(settings: IssuerSettings) -> AsyncIterator[Rewrapping]:
+    """What ``tocsin keys rewrap`` works with: the store and the key-encryption keys. Errors as of ``keys_of``."""
+    database = Database(settings.store)
+    try:
+        wrappers = await key_wrappers(settings)
+        await check_version(database)
+        yield Rewrapping(database, wrappers)
+    finally:
+        await database.close()
+
+
+@asynccontextmanager
+async def keys_of(settings: IssuerSettings) -> AsyncIterator[KeyService]:
+    """The token keys beside a running issuer or without one; what is decided is published by the next that runs.
+
+    Raises:
+        SettingInvalid: a setting cannot be used.
+        StoreUninitialised: the store lacks tables or an event key.
+        StoreUnavailable: the store does not answer.
+        SealBroken: the key-encryption key is another one.
+        WrapperUnavailable: what holds it does not answer.
+    """
+    database = Database(settings.store)
+    try:
+        vault = KeyVault(database, await key_wrappers(settings))
+        await check_version(database)
+        signer = EventSigner(settings.issuer, EventKey(await vault.event_key()))
+        outbox = Outbox(database, signer)
+        await outbox.initialise()
+        service = KeyService(database, outbox, vault, settings.signing_algorithms)
+        await service.initialise()
+        yield service
+    finally:
+        await database.close()
+
+
+async def _taken_back(holders: KekHolders) -> None:
+    """It stops; should the store be away, its word ends by itself."""
+    with suppress(StoreUnavailable):
+        await holders.take_back()
 
 
 def create_app(
@@ -284,6 +328,7 @@ async def _background(services: Services, event_log: EventLog) -> AsyncIterator[
         services.families,
         services.standing,
         services.leadership,
+        services.kek_holders,
         also_purge=[
             *(services.assertions, services.fleet, services.throttle),
             *(services.parts.sessions, services.parts.codes, services.parts.devices),

@@ -21,6 +21,12 @@ class SealBroken(IssuerError):
     """A private key that cannot be unsealed: a wrong key-encryption key, or a damaged row."""
 
 
+class WrapperUnavailable(IssuerError):
+    """What holds the key-encryption key did not answer, or not in time."""
+
+    retryable = True
+
+
 class BackgroundTaskFailed(IssuerError):
     """What goes on beside the requests has ended by a fault, and the issuer with it."""
 

@@ -6,8 +6,10 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final, Protocol
 
-from issuer.errors import StoreUnavailable
+from events import SignedEvent
+from issuer.errors import StoreUnavailable, WrapperUnavailable
 from issuer.families import FamilyStore, Standing
+from issuer.keys.holders import KekHolders
 from issuer.keys.key_service import KeyService
 from issuer.leadership import Leadership, LeadershipLost
 from issuer.outbox.horizon import note_ceiling, read_horizon
@@ -42,6 +44,7 @@ class Housekeeping:
         families: FamilyStore,
         standing: Standing,
         leadership: Leadership,
+        kek_holders: KekHolders,
         also_purge: Sequence[Purged] = (),
     ) -> None:
         self._database = database
@@ -54,6 +57,7 @@ class Housekeeping:
         self._purged: Sequence[Purged] = (families, *also_purge)
         self._leadership = leadership
         self._known = deque[int](maxlen=LONGEST_REQUEST_ROUNDS)
+        self._kek_holders = kek_holders
 
     async def run(self) -> None:
         """Do it for ever, until cancelled."""
@@ -62,7 +66,7 @@ class Housekeeping:
                 await self.once()
             except LeadershipLost as error:
                 log.info("key_rotation_left_to_another", extra={"error": str(error)})
-            except StoreUnavailable as error:
+            except (StoreUnavailable, WrapperUnavailable) as error:
                 log.warning("housekeeping_postponed", extra={"error": str(error)})
             await asyncio.sleep(EVERY_SECONDS)
 
@@ -71,9 +75,11 @@ class Housekeeping:
 
         Raises:
             StoreUnavailable: the store does not answer.
+            WrapperUnavailable: what holds the key-encryption key does not answer.
             LeadershipLost: another replica leads by now.
         """
         await note_ceiling(self._database, self._ceiling)
+        await self._kek_holders.say()
         for purged in self._purged:
             await purged.purge()
         self._known.append(self._own_agent.rsq)
@@ -82,7 +88,10 @@ class Housekeeping:
         async with self._database.read() as connection:
             horizon = await read_horizon(connection, self._database, self._ceiling)
         life = horizon.past_every_token - horizon.newest
-        event = await self._keys.advance(dead_before=horizon.now - life, leader=self._leadership)
+        self._tell(await self._keys.advance(dead_before=horizon.now - life, leader=self._leadership))
+        self._tell(await self._keys.replenish())
+
+    def _tell(self, event: SignedEvent | None) -> None:
         if event is not None:
             self._own_agent.hear(event)
             self._relay.offer(event)

@@ -10,6 +10,7 @@ import msgspec
 
 from events.records import MAX_SKEW
 from issuer.keys.life_cycle import KeyPolicy
+from issuer.keys.pkcs11_uri import Pkcs11Uri
 from issuer.keys.schedule import Schedule
 from issuer.limits.rate import Rate
 from verifier_agent import Seconds, Secret, SettingInvalid
@@ -35,6 +36,11 @@ class IssuerSettings(msgspec.Struct, frozen=True, kw_only=True):
         log: URL of the event log, see ``events.log.open_log``.
         kek_file: file with the key-encryption key that private keys are sealed with, 32 bytes in base64.
         kek: the key itself, instead of the file.
+        kek_uri: PKCS #11 URI of a key in a hardware security module, instead of either.
+        other_kek_files: files with further key-encryption keys, which open what they have sealed and seal nothing:
+            those before, and the one to come.
+        other_keks: such keys themselves.
+        other_kek_uris: such keys in hardware security modules.
         host: address to listen on.
         port: port to listen on.
         audience: ``aud`` of tokens of clients that have none of their own.
@@ -104,6 +110,10 @@ class IssuerSettings(msgspec.Struct, frozen=True, kw_only=True):
     log: str
     kek_file: Path | None = None
     kek: Secret | None = None
+    kek_uri: str | None = None
+    other_kek_files: tuple[Path, ...] = ()
+    other_keks: tuple[Secret, ...] = ()
+    other_kek_uris: tuple[str, ...] = ()
     host: str = "127.0.0.1"
     port: int = 8080
     audience: str = "default"
@@ -151,8 +161,7 @@ class IssuerSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise SettingInvalid("setting 'log' is an event feed, which can only be read; an issuer writes to its log")
         if self.feed_readers < 1:
             raise SettingInvalid(f"setting 'feed_readers' must be 1 or more, not {self.feed_readers}")
-        if self.kek_file is None and self.kek is None:
-            raise SettingInvalid("setting 'kek_file' is missing: set TOCSIN_KEK_FILE, or TOCSIN_KEK to the key itself")
+        self._check_keks()
         if self.leader_lock == "redis" and self.redis is None:
             raise SettingInvalid("setting 'leader_lock' is redis, and the setting 'redis' names none")
         if not 0 <= self.port < 65536:
@@ -176,6 +185,21 @@ class IssuerSettings(msgspec.Struct, frozen=True, kw_only=True):
             )
 
         self._check_rotation()
+
+    def _check_keks(self) -> None:
+        if self.kek_file is None and self.kek is None and self.kek_uri is None:
+            raise SettingInvalid(
+                "setting 'kek_file' is missing: set TOCSIN_KEK_FILE, or TOCSIN_KEK to the key itself, or TOCSIN_KEK_URI"
+            )
+        if self.kek_uri is not None and (self.kek_file is not None or self.kek is not None):
+            raise SettingInvalid(
+                "settings 'kek_uri' and 'kek_file' or 'kek' are both set, and one key seals: "
+                "the other goes to 'other_kek_uris', 'other_kek_files' or 'other_keks'"
+            )
+        if self.kek_uri is not None:
+            Pkcs11Uri.parse(self.kek_uri, "kek_uri")
+        for uri in self.other_kek_uris:
+            Pkcs11Uri.parse(uri, "other_kek_uris")
 
     def _check_rotation(self) -> None:
         if self.rotate_after_signatures < 0:

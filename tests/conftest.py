@@ -12,6 +12,7 @@ from tests.services.postgresql import PostgreSQL, drop_database, fresh_database
 from tests.services.redis import Redis
 from tests.services.search import FromDocker, FromEnvironment, FromMachine, Services, Source, services_are_required
 from tests.services.service import Service
+from tests.softhsm import SoftHsm, started_softhsm
 
 
 @pytest.fixture(scope="session")
@@ -87,3 +88,9 @@ def postgresql_of_its_own(services: Services) -> Iterator[Service]:
     """A PostgreSQL server for one test, which may stop, kill, pause and empty it; `fresh_database` works on it too."""
     with services.private(PostgreSQL()) as service:
         yield service
+
+
+@pytest.fixture(scope="session")
+def softhsm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SoftHsm]:
+    """A PKCS #11 token, of this process: others do not see keys that are made later."""
+    yield from started_softhsm(tmp_path_factory.mktemp("softhsm"))

@@ -33,7 +33,7 @@ COMMANDS: Final = {
     "fleet": "List the enrolled agents and who lags; remove one that is gone.",
     "init": "Set up a folder for development: keys, clients, configuration.",
     "issuer": "Run the issuer.",
-    "keys": "List, rotate and revoke token keys.",
+    "keys": "List, rotate, revoke, import and export token keys; seal them anew.",
     "login": "Log in through a browser, as an application on this machine does.",
     "lift": "Take a revocation back.",
     "recover": "Bring store and log together again, after one of them went back.",

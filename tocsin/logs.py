@@ -35,7 +35,10 @@ def set_up(settings: LogSettings) -> None:
             structlog.processors.JSONRenderer(),
         ]
     else:
-        final = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        # Not its own tracebacks, where rich is there: those show local variables, among them tokens and keys.
+        final = [
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
+        ]
     kind = _JsonFormatter if as_json else structlog.stdlib.ProcessorFormatter
     formatter = kind(
         foreign_pre_chain=steps, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *final]

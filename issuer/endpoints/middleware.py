@@ -11,7 +11,7 @@ from aiohttp.typedefs import Handler
 
 from issuer.endpoints.access_log import route_of
 from issuer.endpoints.answers import error_answer
-from issuer.errors import Conflict, NotFound, OAuthError, StoreUnavailable
+from issuer.errors import Conflict, NotFound, OAuthError, StoreUnavailable, WrapperUnavailable
 from verifier_agent import VerificationUnavailable
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         return error_answer(OAuthError("not_found", str(error), status=404))
     except Conflict as error:
         return error_answer(OAuthError("conflict", str(error), status=409))
-    except (StoreUnavailable, VerificationUnavailable) as error:
+    except (StoreUnavailable, VerificationUnavailable, WrapperUnavailable) as error:
         log.warning("request_unavailable", extra={"route": route_of(request), "error": str(error)})
         answer = OAuthError("temporarily_unavailable", "try again later", status=503)
         return error_answer(answer)

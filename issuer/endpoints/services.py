@@ -13,6 +13,7 @@ from issuer.families import FamilyStore, Standing
 from issuer.feed.feed import Feed
 from issuer.fleet import Fleet
 from issuer.grants import Grant
+from issuer.keys.holders import KekHolders
 from issuer.keys.key_service import KeyService
 from issuer.leadership import Leadership
 from issuer.limits.request_limits import RequestLimits
@@ -57,6 +58,7 @@ class Services:
     relay: Relay
     feed: Feed
     fleet: Fleet
+    kek_holders: KekHolders
     snapshots: Snapshots
     pages: Pages
     seal: FormSeal

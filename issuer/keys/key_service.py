@@ -3,22 +3,19 @@
 Every change of a key writes the whole new key set to the outbox in the same transaction.
 """
 
-import asyncio
-import base64
 import logging
-import secrets
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
-import msgspec
-from sqlalchemy import RowMapping, insert, select, update
+from sqlalchemy import RowMapping, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from events import KeySet, KeyState, PublishedKey, SignedEvent, Stream, base64url
-from issuer.errors import Conflict, NotFound, SealBroken, StoreUninitialised
+from events import KeySet, KeyState, PublishedKey, SignedEvent, Stream
+from issuer.errors import Conflict, NotFound, StoreUninitialised, WrapperUnavailable
 from issuer.fleet.registry import read_members
-from issuer.keys.generation import Jwk, generate, public
+from issuer.keys.exchange import same_key
+from issuer.keys.generation import Jwk, PrivateJwk
 from issuer.keys.life_cycle import (
     KeyPolicy,
     Postpone,
@@ -30,20 +27,16 @@ from issuer.keys.life_cycle import (
     gate,
     steps,
 )
-from issuer.keys.sealing import KeyEncryptionKey
 from issuer.keys.signing import SigningKey
+from issuer.keys.vault import TOKEN_KEY, KeyVault, SealedKey, one_at_a_time
 from issuer.outbox.outbox import MAX_ACTOR, MAX_REASON, Outbox, published_mark
 from issuer.store.database import Database
 from issuer.store.schema import keys, streams
 
 log = logging.getLogger(__name__)
 
-TOKEN_KEY: Final = "token"  # noqa: S105 - what the key is used for
-EVENT_KEY: Final = "event"
 MOST_RETIRED: Final = 500
 """Retired keys in a key set: it is one event, and keys that rotate themselves would fill it in time."""
-FORM_KEY: Final = "form"
-FORM_KEY_BYTES: Final = 32
 
 
 class Leader(Protocol):
@@ -59,79 +52,6 @@ class Leader(Protocol):
         Raises:
             LeadershipLost: it does not any more.
         """
-
-
-class KeyVault:
-    """Sealed private keys in the store."""
-
-    def __init__(self, database: Database, kek: KeyEncryptionKey) -> None:
-        self._database = database
-        self._kek = kek
-
-    async def add(self, connection: AsyncConnection, jwk: Jwk, use: str, state: KeyState) -> None:
-        """Seal and keep a private key."""
-        now = self._database.time()
-        await connection.execute(
-            insert(keys).values(
-                kid=jwk["kid"],
-                use=use,
-                alg=jwk["alg"],
-                state=state.value,
-                public_jwk=public(jwk),
-                sealed=self._kek.seal(msgspec.json.encode(jwk), kid=jwk["kid"], use=use),
-                kek_id=self._kek.kek_id,
-                created_at=now,
-                changed_at=now,
-            )
-        )
-
-    def open(self, row: RowMapping) -> Jwk:
-        """The private key of a row.
-
-        Raises:
-            SealBroken: it cannot be unsealed; the message names the key-encryption keys.
-        """
-        if row["kek_id"] != self._kek.kek_id:
-            raise SealBroken(
-                f"key {row['kid']} was sealed with key-encryption key {row['kek_id']}, not with {self._kek.kek_id}"
-            )
-        return msgspec.json.decode(self._kek.unseal(row["sealed"], kid=row["kid"], use=row["use"]), type=Jwk)
-
-    async def event_key(self) -> Jwk:
-        """The private event key.
-
-        Raises:
-            StoreUninitialised: there is none.
-            SealBroken: as ``open``.
-        """
-        async with self._database.read() as connection:
-            row = (await connection.execute(select(keys).where(keys.c.use == EVENT_KEY))).mappings().first()
-        if row is None:
-            raise StoreUninitialised("the store has no event key: `tocsin init --store URL` makes one")
-        return self.open(row)
-
-    async def create_event_key(self) -> Jwk:
-        """Make the event key unless there is one, and return it."""
-        fresh = generate("ES256")
-        async with self._database.write() as connection:
-            await _one_at_a_time(connection)
-            found = (await connection.execute(select(keys).where(keys.c.use == EVENT_KEY))).mappings().first()
-            if found is not None:
-                return self.open(found)
-            await self.add(connection, fresh, EVENT_KEY, KeyState.ACTIVE)
-        return fresh
-
-    async def form_key(self) -> bytes:
-        """The key that forms of pages are sealed with, the same for every replica; made unless there is one."""
-        key = base64.urlsafe_b64encode(secrets.token_bytes(FORM_KEY_BYTES)).rstrip(b"=").decode()
-        fresh = {"kty": "oct", "kid": secrets.token_hex(16), "alg": "A256GCM", "k": key}
-        async with self._database.write() as connection:
-            await _one_at_a_time(connection)
-            found = (await connection.execute(select(keys).where(keys.c.use == FORM_KEY))).mappings().first()
-            if found is None:
-                await self.add(connection, fresh, FORM_KEY, KeyState.ACTIVE)
-            jwk = fresh if found is None else self.open(found)
-        return base64url.decode(jwk["k"].encode())
 
 
 class KeyService:
@@ -166,14 +86,14 @@ class KeyService:
         """Make an active and a standby key for each algorithm that has none."""
         async with self._database.read() as connection:
             missing = await self._missing(connection)
-        fresh = {alg: (await _generated(alg), await _generated(alg)) for alg in missing}
+        fresh = {alg: (await self._vault.generate(alg), await self._vault.generate(alg)) for alg in missing}
         async with self._database.write() as connection:
-            await _one_at_a_time(connection)
+            await one_at_a_time(connection)
             missing = await self._missing(connection)  # another process may have made them meanwhile
             for alg in missing:
                 active, standby = fresh[alg]
-                await self._vault.add(connection, active, TOKEN_KEY, KeyState.ACTIVE)
-                await self._vault.add(connection, standby, TOKEN_KEY, KeyState.PENDING)
+                await self._vault.add(connection, active, KeyState.ACTIVE)
+                await self._vault.add(connection, standby, KeyState.PENDING)
             if missing:
                 await self._publish(connection, reason="first keys", actor="system")
 
@@ -193,9 +113,9 @@ class KeyService:
         """
         alg = alg or self._algorithms[0]
         self._check_algorithm(alg)
-        standby = await _generated(alg)
+        standby = await self._vault.generate(alg)
         async with self._database.write(urgent=True) as connection:
-            await _one_at_a_time(connection)
+            await one_at_a_time(connection)
             why_not = await self._why_not(connection, alg)
             if why_not and not force:
                 raise Conflict(why_not)
@@ -233,12 +153,12 @@ class KeyService:
             based_on, planned = await self._plan(connection, dead_before, leads=leader.leads)
         if not planned:
             return None
-        fresh = {step.alg: await _generated(step.alg) for step in planned if isinstance(step, Rotate)}
+        fresh = {step.alg: await self._vault.generate(step.alg) for step in planned if isinstance(step, Rotate)}
         rotates = any(not isinstance(step, Retire) for step in planned)
         async with self._database.write() as connection:
             if rotates:
                 await leader.confirm(connection)
-            await _one_at_a_time(connection)
+            await one_at_a_time(connection)
             head, planned = await self._plan(connection, dead_before, leads=rotates)
             if head != based_on:
                 log.info("key_decision_overtaken", extra={"based_on": based_on, "head": head})
@@ -257,9 +177,13 @@ class KeyService:
             alg = next((row["alg"] for row in await _token_keys(connection) if row["kid"] == kid), None)
         if alg is None:
             raise NotFound(f"no token key has the kid {kid!r}")
-        standby = await _generated(alg)
+        try:
+            standby = await self._vault.generate(alg)
+        except WrapperUnavailable as error:  # an emergency waits for nobody; ``replenish`` makes up for it
+            log.warning("standby_not_made", extra={"alg": alg, "error": str(error)})
+            standby = None
         async with self._database.write(urgent=True) as connection:
-            await _one_at_a_time(connection)
+            await one_at_a_time(connection)
             rows = await _token_keys(connection)
             state = KeyState(next(row["state"] for row in rows if row["kid"] == kid))
             if state is KeyState.REVOKED:
@@ -268,9 +192,69 @@ class KeyService:
             others = [row for row in rows if row["kid"] != kid]
             if state is KeyState.ACTIVE:
                 await self._promote(connection, others, alg, standby)
-            elif state is KeyState.PENDING:
-                await self._vault.add(connection, standby, TOKEN_KEY, KeyState.PENDING)
+            elif state is KeyState.PENDING and standby is not None:
+                await self._vault.add(connection, standby, KeyState.PENDING)
             return await self._publish(connection, reason=reason, actor=actor)
+
+    async def replenish(self) -> SignedEvent | None:
+        """Make the standby keys that an emergency could not make; the event that tells of them, if there is any.
+
+        Raises:
+            WrapperUnavailable: what holds the key-encryption key still does not answer.
+        """
+        async with self._database.read() as connection:
+            missing = await self._missing(connection, KeyState.PENDING)
+        fresh = {alg: await self._vault.generate(alg) for alg in missing}
+        if not fresh:
+            return None
+        async with self._database.write() as connection:
+            await one_at_a_time(connection)
+            missing = await self._missing(connection, KeyState.PENDING)  # another replica may have made them meanwhile
+            for alg in fresh.keys() & set(missing):
+                await self._vault.add(connection, fresh[alg], KeyState.PENDING)
+            if not missing:
+                return None
+            return await self._publish(connection, reason="a standby was missing", actor="system")
+
+    async def take_in(self, jwk: PrivateJwk, *, reason: str, actor: str, verify_only: bool = False) -> SignedEvent:
+        """Add a key that was made elsewhere.
+
+        Args:
+            jwk: the key, with its ``kid``.
+            reason: for the audit trail.
+            actor: for the audit trail.
+            verify_only: it never signs here, and is retired when the longest token that it may have signed until now
+                has expired. Else it is a standby, which signs after those that are there already.
+
+        Raises:
+            NotFound: it is to sign, and there are no keys for its algorithm.
+            Conflict: there is or was a key with its ``kid``, or it is a key that is or was here under another.
+            WrapperUnavailable: what holds the key-encryption key does not answer.
+            ValueError: as ``Outbox.append``.
+        """
+        if not verify_only:
+            self._check_algorithm(jwk["alg"])
+        sealed = await self._vault.seal(jwk, TOKEN_KEY)
+        async with self._database.write() as connection:
+            await one_at_a_time(connection)
+            await _refuse_known(connection, jwk)
+            await self._vault.add(connection, sealed, KeyState.RETIRING if verify_only else KeyState.PENDING)
+            return await self._publish(connection, reason=reason, actor=actor)
+
+    async def give_out(self, kid: str, *, reason: str, actor: str) -> PrivateJwk:
+        """A private key, when the audit trail says who took it out.
+
+        Raises:
+            NotFound: there is no such key, or its private half is lost.
+            SealBroken: it cannot be unsealed.
+            WrapperUnavailable: what holds the key-encryption key does not answer.
+            ValueError: as ``Outbox.append``.
+        """
+        jwk = await self._vault.private_key(kid)
+        async with self._database.write() as connection:
+            await one_at_a_time(connection)
+            await self._publish(connection, reason=f"private key {kid} exported: {reason}", actor=actor)
+        return jwk
 
     async def say_again(self, connection: AsyncConnection, *, reason: str, actor: str) -> SignedEvent:
         """Say the key set as it stands, in the transaction of somebody who has changed it."""
@@ -298,7 +282,7 @@ class KeyService:
             active = {key.kid for key in published if key.state is KeyState.ACTIVE}
             for gone in self._signing.keys() - active:
                 self._uncounted[gone] += self._signing.pop(gone).signed
-            self._signing[kid] = SigningKey(self._vault.open(row))
+            self._signing[kid] = SigningKey(await self._vault.open(row))
         return self._signing[kid]
 
     def _check_algorithm(self, alg: str) -> None:
@@ -329,7 +313,7 @@ class KeyService:
         return head, [step for step in found if leads or isinstance(step, Retire)]
 
     async def _take_steps(
-        self, connection: AsyncConnection, planned: Sequence[Step], fresh: dict[str, Jwk]
+        self, connection: AsyncConnection, planned: Sequence[Step], fresh: dict[str, SealedKey]
     ) -> SignedEvent | None:
         reasons = []
         for step in planned:
@@ -353,12 +337,12 @@ class KeyService:
         return await self._publish(connection, reason=reason, actor="system")
 
     async def _rotate(
-        self, connection: AsyncConnection, alg: str, standby: Jwk, *, reason: str, actor: str
+        self, connection: AsyncConnection, alg: str, standby: SealedKey, *, reason: str, actor: str
     ) -> SignedEvent:
         await self._succeed(connection, alg, standby)
         return await self._publish(connection, reason=reason, actor=actor)
 
-    async def _succeed(self, connection: AsyncConnection, alg: str, standby: Jwk) -> None:
+    async def _succeed(self, connection: AsyncConnection, alg: str, standby: SealedKey) -> None:
         """Let the heir sign in the place of the key that does, and have another standby."""
         rows = await _token_keys(connection)
         for row in rows:
@@ -384,16 +368,21 @@ class KeyService:
             self._uncounted.update(counted)
             raise
 
-    async def _missing(self, connection: AsyncConnection) -> list[str]:
-        have = {row["alg"] for row in await _token_keys(connection)}
+    async def _missing(self, connection: AsyncConnection, state: KeyState = KeyState.ACTIVE) -> list[str]:
+        """The algorithms that have no key in a state."""
+        # An imported key may verify alone, so that its algorithm has keys and none that signs.
+        have = {row["alg"] for row in await _token_keys(connection) if row["state"] == state}
         return [alg for alg in self._algorithms if alg not in have]
 
-    async def _promote(self, connection: AsyncConnection, rows: Sequence[RowMapping], alg: str, standby: Jwk) -> None:
+    async def _promote(
+        self, connection: AsyncConnection, rows: Sequence[RowMapping], alg: str, standby: SealedKey | None
+    ) -> None:
         heir = next((row["kid"] for row in rows if row["alg"] == alg and row["state"] == KeyState.PENDING), None)
         if heir is None:
             raise Conflict(f"there is no standby key for {alg}")
         await self._move(connection, heir, KeyState.ACTIVE)
-        await self._vault.add(connection, standby, TOKEN_KEY, KeyState.PENDING)
+        if standby is not None:
+            await self._vault.add(connection, standby, KeyState.PENDING)
 
     async def _move(self, connection: AsyncConnection, kid: str, state: KeyState) -> None:
         await connection.execute(
@@ -425,9 +414,19 @@ async def _token_keys(connection: AsyncConnection) -> Sequence[RowMapping]:
     return (await connection.execute(query)).mappings().all()
 
 
-async def _one_at_a_time(connection: AsyncConnection) -> None:
-    """Wait for other changes of keys: each must see the outcome of the one before."""
-    await connection.execute(select(streams.c.head).where(streams.c.stream == Stream.KEYS).with_for_update())
+async def _refuse_known(connection: AsyncConnection, jwk: Jwk) -> None:
+    """Make sure that neither a name nor a key is used twice, also of keys that are retired or revoked.
+
+    Raises:
+        Conflict: one is; the message names the key that is there, and its state.
+    """
+    for row in (await connection.execute(select(keys))).mappings():
+        if row["kid"] == jwk["kid"]:
+            raise Conflict(f"there is a key {row['kid']} already ({row['use']}, {row['state']}): a kid is used once")
+        if same_key(row["public_jwk"], jwk):
+            raise Conflict(
+                f"it is the key {row['kid']} ({row['use']}, {row['state']}), which a new name does not change"
+            )
 
 
 def _told(rows: Sequence[RowMapping]) -> list[RowMapping]:
@@ -448,7 +447,3 @@ def _token_key(row: RowMapping) -> TokenKey:
         due_since=row["due_since"],
         due_reason=row["due_reason"],
     )
-
-
-async def _generated(alg: str) -> Jwk:
-    return await asyncio.to_thread(generate, alg)

@@ -7,8 +7,7 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from events import KeySet, KeyState, PublishedKey
-from issuer.keys.generation import generate
-from issuer.keys.key_service import TOKEN_KEY, KeyVault
+from issuer.keys.vault import TOKEN_KEY, KeyVault
 from issuer.store.database import Database
 from issuer.store.schema import keys
 
@@ -91,6 +90,7 @@ async def change_keys(connection: AsyncConnection, database: Database, vault: Ke
             update(keys).where(keys.c.kid == kid).values(state=state.value, changed_at=database.time())
         )
     for key in changes.adopted:  # sealed is the public half alone: there is no other
-        await vault.add(connection, {**(key.jwk or {}), "kid": key.kid, "alg": key.alg}, TOKEN_KEY, key.state)
+        public_half = {**(key.jwk or {}), "kid": key.kid, "alg": key.alg}
+        await vault.add(connection, await vault.seal(public_half, TOKEN_KEY), key.state)
     for alg, state in changes.wanted:
-        await vault.add(connection, generate(alg), TOKEN_KEY, state)
+        await vault.add(connection, await vault.generate(alg), state)

@@ -18,7 +18,8 @@ from events import EventOpener, EventSigner, KeySet, SignedEvent, Stream, format
 from events.log import EventLog
 from events.sequence import INCARNATION_BITS
 from events.streams import SEQUENCED
-from issuer.keys.key_service import KeyService, KeyVault
+from issuer.keys.key_service import KeyService
+from issuer.keys.vault import KeyVault
 from issuer.outbox.horizon import read_horizon
 from issuer.outbox.incarnations import open_incarnation
 from issuer.outbox.lease import LEASE_SECONDS, RELAY, Lease

@@ -298,3 +298,14 @@ changes = Table(
     Column("number", BigInteger, nullable=False),
     Column("name", String(128), nullable=False),
 )
+
+kek_holders = Table(
+    "kek_holders",
+    metadata,
+    # A running issuer, what to call it, the key-encryption keys it holds (it seals with the first), and when it said
+    # so.
+    Column("holder", String(64), primary_key=True),
+    Column("name", String(128), nullable=False),
+    Column("kek_ids", JSON, nullable=False),
+    Column("said_at", Float, nullable=False),
+)

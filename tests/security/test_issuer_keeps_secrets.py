@@ -12,8 +12,9 @@ from issuer.clients import ClientStore
 from issuer.errors import SealBroken
 from issuer.grants import Authorization, GrantRequest
 from issuer.grants.client_credentials import ClientCredentialsGrant
-from issuer.keys.key_service import KeyVault
 from issuer.keys.sealing import KeyEncryptionKey
+from issuer.keys.vault import KeyVault
+from issuer.keys.wrapping import Wrappers
 from issuer.store.database import Database
 from tests.issuer_under_test import Credentials, Installation, until
 
@@ -95,7 +96,7 @@ async def test_neither_secrets_nor_tokens_nor_private_keys_are_in_the_files(tmp_
 
     kek = KeyEncryptionKey.load(tmp_path / "kek")
     database = Database(installation.settings.store)
-    private = (await KeyVault(database, kek).event_key())["d"]
+    private = (await KeyVault(database, Wrappers(kek)).event_key())["d"]
     await database.close()
     files = [path for path in tmp_path.rglob("*") if path.name != "kek" and path.is_file()]
     assert {"store.db", "events.db", "trust.json"} <= {path.name for path in files}

@@ -9,11 +9,16 @@ from tocsin.admin_client import AdminClient
 from tocsin.command import Context, json_option, tell_decided, wait_option
 from tocsin.receipts import tell_receipts, wait_fleet_option, with_receipt
 from tocsin.settings import OperatorSettings, operator_credentials
+from tocsin.vault import export_key, import_key, rewrap
 
 
 @click.group("keys")
 def command() -> None:
-    """List, rotate and revoke token keys."""
+    """List, rotate and revoke token keys; seal them anew, import and export them."""
+
+
+for _private in (rewrap, import_key, export_key):
+    command.add_command(_private)
 
 
 @command.command("list")

@@ -13,7 +13,7 @@ def housekeeping(issuer: Replica) -> Housekeeping:
     inside = issuer.services
     return Housekeeping(
         *(inside.database, inside.keys, inside.own_agent, inside.relay, inside.settings.token_lifetime_ceiling),
-        *(inside.families, inside.standing, inside.leadership),
+        *(inside.families, inside.standing, inside.leadership, inside.kek_holders),
     )
 
 

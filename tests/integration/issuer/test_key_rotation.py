@@ -11,6 +11,7 @@ from events import KeySet, KeyState, SignedEvent, Stream
 from issuer.keys import key_service
 from issuer.keys.key_service import KeyService
 from issuer.keys.life_cycle import KeyPolicy
+from issuer.keys.vault import KeyVault, SealedKey
 from issuer.leadership import LeadershipLost
 from issuer.leadership.leadership import EPOCH
 from issuer.store.schema import keys, leases, outbox
@@ -91,17 +92,17 @@ async def test_a_decision_that_another_has_overtaken_is_dropped(
     await published(issuer)
     stopped, made = service(issuer, rotate_every=1e-6), asyncio.Event()
 
-    async def slowly(alg: str) -> Any:
-        monkeypatch.setattr(key_service, "_generated", original)
+    async def slowly(vault: KeyVault, alg: str) -> SealedKey:
+        monkeypatch.setattr(KeyVault, "generate", original)
         event = await service(issuer).rotate(alg, reason="an operator's", actor="operator")
         issuer.services.own_agent.hear(event)
         issuer.services.relay.offer(event)
         await published(issuer)
         made.set()
-        return await original(alg)
+        return await original(vault, alg)
 
-    original = key_service._generated
-    monkeypatch.setattr(key_service, "_generated", slowly)
+    original = KeyVault.generate
+    monkeypatch.setattr(KeyVault, "generate", slowly)
 
     assert await stopped.advance(dead_before=0.0, leader=LEADS) is None
     assert made.is_set()

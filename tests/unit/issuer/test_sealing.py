@@ -17,49 +17,49 @@ def kek() -> KeyEncryptionKey:
     return KeyEncryptionKey(b"k" * KEK_BYTES)
 
 
-def test_what_was_sealed_is_unsealed_again(kek: KeyEncryptionKey) -> None:
-    assert kek.unseal(kek.seal(PLAIN, kid="k1", use="token"), kid="k1", use="token") == PLAIN
+async def test_what_was_sealed_is_unsealed_again(kek: KeyEncryptionKey) -> None:
+    assert await kek.unwrap(await kek.wrap(PLAIN, kid="k1", use="token"), kid="k1", use="token") == PLAIN
 
 
-def test_sealing_twice_gives_two_different_texts_and_neither_holds_the_plain_one(kek: KeyEncryptionKey) -> None:
-    first, second = (kek.seal(PLAIN, kid="k1", use="token") for _ in range(2))
+async def test_sealing_twice_gives_two_different_texts_and_neither_holds_the_plain_one(kek: KeyEncryptionKey) -> None:
+    first, second = [await kek.wrap(PLAIN, kid="k1", use="token") for _ in range(2)]
 
     assert first != second
     assert PLAIN not in first + second
 
 
 @pytest.mark.parametrize(("kid", "use"), [("k2", "token"), ("k1", "event"), ("token|k1", "")])
-def test_a_sealed_key_cannot_be_put_in_the_place_of_another(kek: KeyEncryptionKey, kid: str, use: str) -> None:
-    sealed = kek.seal(PLAIN, kid="k1", use="token")
+async def test_a_sealed_key_cannot_be_put_in_the_place_of_another(kek: KeyEncryptionKey, kid: str, use: str) -> None:
+    sealed = await kek.wrap(PLAIN, kid="k1", use="token")
 
     with pytest.raises(SealBroken, match="cannot be unsealed"):
-        kek.unseal(sealed, kid=kid, use=use)
+        await kek.unwrap(sealed, kid=kid, use=use)
 
 
-def test_another_key_encryption_key_does_not_unseal_and_the_message_names_which_was_tried(
+async def test_another_key_encryption_key_does_not_unseal_and_the_message_names_which_was_tried(
     kek: KeyEncryptionKey,
 ) -> None:
     other = KeyEncryptionKey(b"o" * KEK_BYTES)
 
     with pytest.raises(SealBroken, match=other.kek_id):
-        other.unseal(kek.seal(PLAIN, kid="k1", use="token"), kid="k1", use="token")
+        await other.unwrap(await kek.wrap(PLAIN, kid="k1", use="token"), kid="k1", use="token")
 
 
 @pytest.mark.parametrize("kept", [0, 1, 12, 27, -1])
-def test_a_truncated_seal_is_noticed(kek: KeyEncryptionKey, kept: int) -> None:
-    sealed = kek.seal(PLAIN, kid="k1", use="token")
+async def test_a_truncated_seal_is_noticed(kek: KeyEncryptionKey, kept: int) -> None:
+    sealed = await kek.wrap(PLAIN, kid="k1", use="token")
 
     with pytest.raises(SealBroken):
-        kek.unseal(sealed[:kept], kid="k1", use="token")
+        await kek.unwrap(sealed[:kept], kid="k1", use="token")
 
 
 @pytest.mark.parametrize("position", [0, 11, 12, 20, -1])
-def test_a_flipped_bit_is_noticed(kek: KeyEncryptionKey, position: int) -> None:
-    sealed = bytearray(kek.seal(PLAIN, kid="k1", use="token"))
+async def test_a_flipped_bit_is_noticed(kek: KeyEncryptionKey, position: int) -> None:
+    sealed = bytearray(await kek.wrap(PLAIN, kid="k1", use="token"))
     sealed[position] ^= 1
 
     with pytest.raises(SealBroken):
-        kek.unseal(bytes(sealed), kid="k1", use="token")
+        await kek.unwrap(bytes(sealed), kid="k1", use="token")
 
 
 def test_the_id_and_the_repr_of_a_key_encryption_key_do_not_show_it() -> None:
@@ -92,13 +92,20 @@ def test_creating_never_overwrites_a_file(tmp_path: Path) -> None:
     assert KeyEncryptionKey.load(tmp_path / "kek").kek_id == created.kek_id
 
 
-@pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o620, 0o777])
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o620, 0o777, 0o700, 0o200, 0o4600])
 def test_a_file_that_others_may_touch_is_refused_and_the_message_says_what_to_do(tmp_path: Path, mode: int) -> None:
     KeyEncryptionKey.create(tmp_path / "kek")
     (tmp_path / "kek").chmod(mode)
 
-    with pytest.raises(SettingInvalid, match=r"setting 'kek_file'.*chmod 600"):
+    with pytest.raises(SettingInvalid, match=rf"setting 'kek_file'.* has mode {mode:04o}.*chmod 600"):
         KeyEncryptionKey.load(tmp_path / "kek")
+
+
+def test_a_file_that_its_owner_may_only_read_is_read(tmp_path: Path) -> None:
+    created = KeyEncryptionKey.create(tmp_path / "kek")
+    (tmp_path / "kek").chmod(0o400)
+
+    assert KeyEncryptionKey.load(tmp_path / "kek").kek_id == created.kek_id
 
 
 @pytest.mark.parametrize(

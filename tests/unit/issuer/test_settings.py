@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from issuer.keys.choice import key_wrappers
+from issuer.keys.sealing import KeyEncryptionKey
 from issuer.settings import IssuerSettings
 from issuer.store.database import Database
 from verifier_agent import Secret, SettingInvalid, Sources
@@ -154,6 +156,7 @@ def test_settings_are_shown_without_the_passwords_in_their_urls() -> None:
         store="postgresql://tocsin:S3c@ret/1@localhost/tocsin?password=S3cret",
         log="kafka://tocsin:S3cret@one:9092,two:9092",
         kek=Secret("S3cret"),
+        other_keks=(Secret("S3cret-before"),),
     )
 
     assert "S3c" not in f"{settings!r} {settings}"
@@ -191,3 +194,32 @@ def test_rates_and_networks_are_read_from_the_environment() -> None:
     read = Sources(environment, {}).read(IssuerSettings)
 
     assert (read.address_rate, read.trusted_proxies) == ("off", ("10.0.0.0/8", "::1"))
+
+
+async def test_further_key_encryption_keys_are_read_from_files_and_the_environment(tmp_path: Path) -> None:
+    keys = [KeyEncryptionKey.create(tmp_path / name) for name in ("kek", "before", "to-come", "in-environment")]
+    environment = ENVIRONMENT | {
+        "TOCSIN_KEK_FILE": str(tmp_path / "kek"),
+        "TOCSIN_OTHER_KEK_FILES": f"{tmp_path}/before, {tmp_path}/to-come",
+        "TOCSIN_OTHER_KEKS": (tmp_path / "in-environment").read_text().strip(),
+    }
+
+    wrappers = await key_wrappers(Sources(environment, {}).read(IssuerSettings))
+
+    assert wrappers.current.kek_id == keys[0].kek_id
+    assert set(wrappers.kek_ids) == {key.kek_id for key in keys}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("other_kek_files", "missing"), ("other_keks", "c2hvcnQ="), ("other_kek_uris", "pkcs11:")]
+)
+async def test_a_further_key_that_is_none_is_refused_by_the_name_of_its_setting(
+    tmp_path: Path, name: str, value: str
+) -> None:
+    KeyEncryptionKey.create(tmp_path / "kek")
+    environment = ENVIRONMENT | {"TOCSIN_KEK_FILE": str(tmp_path / "kek"), f"TOCSIN_{name.upper()}": value}
+
+    with pytest.raises(SettingInvalid, match=f"setting '{name}'") as refused:
+        await key_wrappers(Sources(environment, {}).read(IssuerSettings))
+
+    assert "c2hvcnQ" not in str(refused.value)

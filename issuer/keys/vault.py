@@ -1,0 +1,178 @@
+"""Private keys in the store, sealed; what is done with an opened one is done where it cannot be seen."""
+
+import asyncio
+import base64
+import secrets
+from typing import Final
+
+import msgspec
+from sqlalchemy import RowMapping, insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from events import KeyState, Stream, base64url
+from issuer.errors import NotFound, SealBroken, StoreUninitialised
+from issuer.keys.generation import Jwk, PrivateJwk, generate, public
+from issuer.keys.wrapping import Wrappers
+from issuer.store.database import Database
+from issuer.store.schema import keys, streams
+
+TOKEN_KEY: Final = "token"  # noqa: S105 - what the key is used for
+EVENT_KEY: Final = "event"
+FORM_KEY: Final = "form"
+FORM_KEY_BYTES: Final = 32
+_IN_USE: Final = (KeyState.ACTIVE.value, KeyState.PENDING.value)
+
+
+class SealedKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A key ready to be kept.
+
+    Attributes:
+        jwk: its public half.
+        use: ``token`` or ``event``.
+        sealed: its private half.
+        kek_id: what that was sealed with.
+    """
+
+    jwk: Jwk
+    use: str
+    sealed: bytes
+    kek_id: str
+
+
+class KeyVault:
+    """Sealed private keys in the store.
+
+    Sealing may ask another machine, so it is done before a transaction begins and not within.
+    """
+
+    def __init__(self, database: Database, wrappers: Wrappers) -> None:
+        self._database = database
+        self.wrappers = wrappers
+
+    async def generate(self, alg: str, use: str = TOKEN_KEY) -> SealedKey:
+        """A new key.
+
+        Raises:
+            WrapperUnavailable: what holds the key-encryption key does not answer.
+        """
+        return await self.seal(await asyncio.to_thread(generate, alg), use)
+
+    async def seal(self, jwk: Jwk, use: str) -> SealedKey:
+        """A private key, ready to be kept.
+
+        Raises:
+            WrapperUnavailable: what holds the key-encryption key does not answer.
+        """
+        wrapper = self.wrappers.current
+        sealed = await wrapper.wrap(msgspec.json.encode(jwk), kid=jwk["kid"], use=use)
+        return SealedKey(jwk=public(jwk), use=use, sealed=sealed, kek_id=wrapper.kek_id)
+
+    async def add(self, connection: AsyncConnection, key: SealedKey, state: KeyState) -> None:
+        """Keep a key."""
+        now = self._database.time()
+        await connection.execute(
+            insert(keys).values(
+                kid=key.jwk["kid"],
+                use=key.use,
+                alg=key.jwk["alg"],
+                state=state.value,
+                public_jwk=key.jwk,
+                sealed=key.sealed,
+                kek_id=key.kek_id,
+                created_at=now,
+                changed_at=now,
+            )
+        )
+
+    async def open(self, row: RowMapping) -> PrivateJwk:
+        """The private key of a row.
+
+        Raises:
+            SealBroken: it cannot be unsealed; the message names the key and the key-encryption keys.
+            WrapperUnavailable: what holds the key-encryption key does not answer.
+        """
+        plain = await self.wrappers.unwrap(row["sealed"], kid=row["kid"], use=row["use"], kek_id=row["kek_id"])
+        try:
+            return PrivateJwk(msgspec.json.decode(plain, type=Jwk))
+        except msgspec.MsgspecError:  # without its words: they may quote the key
+            raise SealBroken(f"what key-encryption key {row['kek_id']} sealed as key {row['kid']} is no JWK") from None
+
+    async def private_key(self, kid: str) -> PrivateJwk:
+        """The private key that is named so.
+
+        Raises:
+            NotFound: there is no such key, or its private half is lost.
+            SealBroken, WrapperUnavailable: as ``open``.
+        """
+        async with self._database.read() as connection:
+            row = (await connection.execute(select(keys).where(keys.c.kid == kid))).mappings().first()
+        if row is None or row["use"] not in (TOKEN_KEY, EVENT_KEY):
+            raise NotFound(f"no key has the kid {kid!r}")
+        jwk = await self.open(row)
+        if "d" not in jwk:  # taken over from the log by a recovery
+            raise NotFound(f"of key {kid} there is the public half alone: it was recovered from the event log")
+        return jwk
+
+    async def check(self) -> None:
+        """Make sure that there is a wrapper for every key that signs or may have to.
+
+        Raises:
+            SealBroken: there is one too few; the message names key and key-encryption key.
+            StoreUnavailable: the store does not answer.
+        """
+        query = select(keys.c.kid, keys.c.kek_id).where(keys.c.state.in_(_IN_USE)).order_by(keys.c.created_at)
+        async with self._database.read() as connection:
+            for row in (await connection.execute(query)).mappings():
+                self.wrappers.check(row["kid"], row["kek_id"])
+
+    async def event_key(self) -> PrivateJwk:
+        """The private event key.
+
+        Raises:
+            StoreUninitialised: there is none.
+            SealBroken, WrapperUnavailable: as ``open``.
+        """
+        row = await self._first(EVENT_KEY)
+        if row is None:
+            raise StoreUninitialised("the store has no event key: `tocsin init --store URL` makes one")
+        return await self.open(row)
+
+    async def create_event_key(self) -> PrivateJwk:
+        """Make the event key unless there is one, and return it.
+
+        Raises:
+            SealBroken, WrapperUnavailable: as ``open``.
+        """
+        row = await self._first(EVENT_KEY)
+        return await self.open(row or await self._made_once(await self.generate("ES256", EVENT_KEY)))
+
+    async def form_key(self) -> bytes:
+        """The key that forms of pages are sealed with, the same for every replica; made unless there is one.
+
+        Raises:
+            SealBroken, WrapperUnavailable: as ``open``.
+        """
+        row = await self._first(FORM_KEY)
+        if row is None:
+            key = base64.urlsafe_b64encode(secrets.token_bytes(FORM_KEY_BYTES)).rstrip(b"=").decode()
+            jwk = PrivateJwk(kty="oct", kid=secrets.token_hex(16), alg="A256GCM", k=key)
+            row = await self._made_once(await self.seal(jwk, FORM_KEY))
+        return base64url.decode((await self.open(row))["k"].encode())
+
+    async def _first(self, use: str) -> RowMapping | None:
+        async with self._database.read() as connection:
+            return (await connection.execute(select(keys).where(keys.c.use == use))).mappings().first()
+
+    async def _made_once(self, fresh: SealedKey) -> RowMapping:
+        """The key of this use: the fresh one, or what another process has made meanwhile."""
+        query = select(keys).where(keys.c.use == fresh.use)
+        async with self._database.write() as connection:
+            await one_at_a_time(connection)
+            if (await connection.execute(query)).first() is None:
+                await self.add(connection, fresh, KeyState.ACTIVE)
+            return (await connection.execute(query)).mappings().one()
+
+
+async def one_at_a_time(connection: AsyncConnection) -> None:
+    """Wait for other changes of keys: each must see the outcome of the one before."""
+    await connection.execute(select(streams.c.head).where(streams.c.stream == Stream.KEYS).with_for_update())
