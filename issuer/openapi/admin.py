@@ -8,7 +8,16 @@ from issuer.endpoints.admin_agents import RemoveBody
 from issuer.endpoints.admin_keys import RevokeKeyBody, RotateBody
 from issuer.endpoints.admin_revocations import LiftBody, RevokeBody
 from issuer.endpoints.admin_users import ReasonBody
-from issuer.openapi.bodies import AgentNamed, EventReceipt, Fleet, KeyDecision, Revocations, TokenKeys, UserDecision, UserEnd
+from issuer.openapi.bodies import (
+    AgentNamed,
+    EventReceipt,
+    Fleet,
+    KeyDecision,
+    Revocations,
+    TokenKeys,
+    UserDecision,
+    UserEnd,
+)
 from issuer.openapi.operation import BODY_ERRORS, Answer, Operation, Parameter
 from issuer.revocations import Revocation
 from verifier_agent.hot.report import ConfigurationReport

@@ -32,7 +32,7 @@ AGENTS: Final[Mapping[str, Operation]] = {
         summary="An agent says how it is, by one signed event",
         security=_AGENT,
         body=str,
-        media="text/plain",
+        media="application/secevent+jwt",
         answers={202: Answer("It is taken.", Nothing)},
         errors=(*BODY_ERRORS, 401, 403, 404, 503),
     ),

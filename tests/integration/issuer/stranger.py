@@ -24,6 +24,13 @@ CHECKS: Final[list[Any]] = [
 EXAMPLES: Final = 12
 """Requests for each operation and kind: enough to reach every member, and all operations within a minute."""
 
+
+@schemathesis.serializer("application/secevent+jwt")
+def signed_event(_ctx: object, value: object) -> bytes:
+    """What claims to be a signed event."""
+    return str(value).encode(errors="replace")
+
+
 WAYS: Final = ("as made up", "as made up", "about something", "about something", "bare", "as the example")
 """About nothing in particular; about what is there; without saying who asks; and as the document shows it."""
 
