@@ -10,6 +10,8 @@ from issuer.endpoints.admin_revocations import LiftBody, RevokeBody
 from issuer.endpoints.admin_users import ReasonBody
 from issuer.openapi.bodies import (
     AgentNamed,
+    ClientEnd,
+    ClientNamed,
     EventReceipt,
     Fleet,
     KeyDecision,
@@ -44,6 +46,7 @@ _WAIT_ALL: Final = Parameter(
 _KEY_SET: Final = Parameter("id", "path", "Of a key set.", _ID.schema)
 _AGENT: Final = Parameter("id", "path", "Of an agent.")
 _KID: Final = Parameter("kid", "path", "Of a key.")
+_CLIENT: Final = Parameter("client_id", "path", "Of a client.")
 _USER: Final = Parameter("username", "path", "Of a user.")
 _LIMIT: Final = Parameter("limit", "query", "How many.", {"type": "integer", "minimum": 1, "maximum": 1000})
 _BEFORE: Final = Parameter("before", "query", "Go on after the revocation with this id.", _ID.schema)
@@ -163,6 +166,30 @@ ADMIN: Final[Mapping[str, Operation]] = {
         _USER,
         body=ReasonBody,
         answers={200: Answer("So it is.", UserEnd)},
+        errors=(404, 409),
+    ),
+    "POST /admin/v1/clients/{client_id}/disable": _decides(
+        "The client may do nothing any more, and all of its tokens are revoked",
+        REVOKE,
+        _CLIENT,
+        body=ReasonBody,
+        answers={200: Answer("So it is.", ClientEnd)},
+        errors=(404, 409),
+    ),
+    "POST /admin/v1/clients/{client_id}/enable": _decides(
+        "The client may ask for tokens again",
+        REVOKE,
+        _CLIENT,
+        body=ReasonBody,
+        answers={200: Answer("It may.", ClientNamed)},
+        errors=(404,),
+    ),
+    "POST /admin/v1/clients/{client_id}/delete": _decides(
+        "Nothing is left of the client, and all of its tokens are revoked",
+        REVOKE,
+        _CLIENT,
+        body=ReasonBody,
+        answers={200: Answer("So it is.", ClientEnd)},
         errors=(404, 409),
     ),
     "GET /admin/v1/config": _reads(

@@ -41,6 +41,9 @@ class TokenForm(ClientForm, frozen=True, kw_only=True, omit_defaults=True):
     grant_type: str
     scope: str | msgspec.UnsetType = msgspec.UNSET
     resource: str | msgspec.UnsetType = msgspec.UNSET
+    code: str | msgspec.UnsetType = msgspec.UNSET
+    redirect_uri: str | msgspec.UnsetType = msgspec.UNSET
+    code_verifier: str | msgspec.UnsetType = msgspec.UNSET
     refresh_token: str | msgspec.UnsetType = msgspec.UNSET
     audience: str | msgspec.UnsetType = msgspec.UNSET
     subject_token: str | msgspec.UnsetType = msgspec.UNSET
@@ -55,6 +58,54 @@ class AboutToken(ClientForm, frozen=True, kw_only=True, omit_defaults=True):
 
     token: str
     token_type_hint: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class AuthorizationForm(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A request for a code (RFC 6749 section 4.1.1, RFC 7636 section 4.3, OpenID Connect Core section 3.1.2.1)."""
+
+    response_type: str
+    client_id: str
+    redirect_uri: str
+    state: str | msgspec.UnsetType = msgspec.UNSET
+    scope: str | msgspec.UnsetType = msgspec.UNSET
+    resource: str | msgspec.UnsetType = msgspec.UNSET
+    code_challenge: str | msgspec.UnsetType = msgspec.UNSET
+    code_challenge_method: str | msgspec.UnsetType = msgspec.UNSET
+    nonce: str | msgspec.UnsetType = msgspec.UNSET
+    prompt: str | msgspec.UnsetType = msgspec.UNSET
+    max_age: str | msgspec.UnsetType = msgspec.UNSET
+    login_hint: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class LoginForm(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a person fills in; ``form`` is what our page carries."""
+
+    form: str
+    username: str | msgspec.UnsetType = msgspec.UNSET
+    password: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class ConsentForm(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person decides; ``form`` is what our page carries."""
+
+    form: str
+    decision: Literal["allow", "deny"]
+
+
+class LogoutRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A request to log out (RP-Initiated Logout section 2)."""
+
+    id_token_hint: str | msgspec.UnsetType = msgspec.UNSET
+    client_id: str | msgspec.UnsetType = msgspec.UNSET
+    post_logout_redirect_uri: str | msgspec.UnsetType = msgspec.UNSET
+    state: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class LogoutForm(LogoutRequest, frozen=True, kw_only=True, omit_defaults=True):
+    """The same; or what a person decides, with ``form`` as our page carries it."""
+
+    form: str | msgspec.UnsetType = msgspec.UNSET
+    decision: Literal["logout", "stay"] | msgspec.UnsetType = msgspec.UNSET
 
 
 class BearerForm(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -205,6 +256,18 @@ class UserDecision(msgspec.Struct, frozen=True, kw_only=True):
 
 class UserEnd(UserDecision, frozen=True, kw_only=True):
     """A user who may do nothing any more; ``revocation`` is the ``id`` of that of everything of theirs."""
+
+    revocation: str
+
+
+class ClientNamed(msgspec.Struct, frozen=True, kw_only=True):
+    """A client whose record has changed."""
+
+    client_id: str
+
+
+class ClientEnd(ClientNamed, frozen=True, kw_only=True):
+    """A client that may do nothing any more; ``revocation`` is the ``id`` of that of all of its tokens."""
 
     revocation: str
 

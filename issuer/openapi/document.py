@@ -9,16 +9,18 @@ import msgspec
 
 from issuer.openapi.admin import ADMIN
 from issuer.openapi.agents import AGENTS
+from issuer.openapi.browsers import BROWSERS
 from issuer.openapi.discovery import DISCOVERY
 from issuer.openapi.oauth import OAUTH
 from issuer.openapi.operation import Operation
 from issuer.openapi.watching import WATCHING
 
-OPERATIONS: Final[Mapping[str, Operation]] = {**OAUTH, **DISCOVERY, **ADMIN, **AGENTS, **WATCHING}
+OPERATIONS: Final[Mapping[str, Operation]] = {**OAUTH, **BROWSERS, **DISCOVERY, **ADMIN, **AGENTS, **WATCHING}
 """By method and path, as in ``issuer.endpoints.routes``; a test holds that neither has what the other lacks."""
 
 _TAGS: Final = {
     "oauth": "What clients use: tokens, revocation, introspection, UserInfo.",
+    "browsers": "Where browsers are sent, and what people see there.",
     "discovery": "What clients and verifiers find out by themselves.",
     "admin": "What operators use.",
     "agents": "What verifiers say of themselves, and read where they cannot reach the log.",

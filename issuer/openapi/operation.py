@@ -39,12 +39,14 @@ class Parameter(msgspec.Struct, frozen=True):
         where: it stands.
         what: it means.
         schema: as in JSON Schema; text without it.
+        required: whether it has to be there; in a path it has.
     """
 
     name: str
     where: Literal["path", "query", "header"]
     what: str
     schema: dict[str, Any] = {}
+    required: bool = False
 
     def described(self) -> dict[str, Any]:
         """The parameter object."""
@@ -52,7 +54,7 @@ class Parameter(msgspec.Struct, frozen=True):
             "name": self.name,
             "in": self.where,
             "description": self.what,
-            "required": self.where == "path",
+            "required": self.required or self.where == "path",
             "schema": self.schema or {"type": "string"},
         }
 

@@ -51,7 +51,7 @@ class Stranger:
             url: of the issuer.
             client: that authenticates where a client has to.
             bearer: gives an access token that will do.
-            known: gives the value of a path parameter, of something that exists now.
+            known: gives the value of a parameter in the address, of something that exists now.
         """
         self.seen: set[int] = set()
         self._url = url
@@ -79,10 +79,11 @@ class Stranger:
         described = case.operation.definition.raw
         if way in ("about something", "as the example"):
             case.path_parameters = {name: self._known(name) or value for name, value in case.path_parameters.items()}
+            case.query = {name: self._known(name) or value for name, value in case.query.items()}
         if way == "as the example":
             content = described.get("requestBody", {}).get("content", {})
             case.body = content.get(case.media_type, {}).get("example", case.body)
-            case.headers, case.query = CaseInsensitiveDict(), {}
+            case.headers = CaseInsensitiveDict()
         headers = {"Accept": "application/json"}  # without it the event feed has no end
         auth = None
         schemes = () if way == "bare" else {name for each in described.get("security", ()) for name in each}

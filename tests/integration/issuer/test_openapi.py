@@ -14,6 +14,7 @@ from events.log.feed_settings import SCOPE as FEED
 from issuer.endpoints.admin import SCOPES
 from issuer.endpoints.agents import SCOPE as AGENT
 from issuer.openapi import document
+from tests.http_browser import CALLBACK, challenge, hash_quickly
 from tests.integration.issuer.portal import PASSWORD, Portal, granted, with_passwords
 from tests.integration.issuer.stranger import Stranger
 from tests.issuer_under_test import Credentials, Installation, Replica
@@ -36,8 +37,18 @@ TRIED: Final = [
 ]
 OURS: Final = (*SCOPES, FEED, AGENT)
 OPENID: Final = "openid"
+IN_ADDRESSES: Final = {
+    "response_type": "code",
+    "redirect_uri": CALLBACK,
+    "code_challenge": challenge("a verifier of a client"),
+    "code_challenge_method": "S256",
+    "prompt": "login",
+    "max_age": "60",
+}
 OUT_OF_REACH: Final = (
     "GET /admin/v1/config",  # a program gave this issuer its settings, and it does not know where they come from
+    "GET /oauth2/continue",  # it takes a browser that has been there before, as do the forms below
+    *("POST /oauth2/login", "POST /oauth2/consent"),
     *("POST /agents", "POST /agents/status", "POST /admin/v1/agents/{id}/remove"),  # they take an agent's signature
 )
 """Operations that no stranger succeeds with."""
@@ -56,6 +67,7 @@ async def issuer(installation: Installation) -> AsyncIterator[Replica]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def portal(installation: Installation, issuer: Replica) -> Portal:
+    hash_quickly(issuer)
     await issuer.services.users.add("alice", PASSWORD)
     return Portal(issuer, await installation.client("portal", grants=("password",), scopes=(OPENID,)))
 
@@ -124,9 +136,14 @@ async def test_every_answer_is_one_that_is_described(
             return str((await issuer.revoke(selector={"sub": "nobody"}))["id"])
         if name == "kid":
             return str((await issuer.admin("GET", "/keys")).json()["keys"][0]["kid"])
+        if name == "client_id":
+            web = {"grants": ("authorization_code",), "redirect_uris": (CALLBACK,)}
+            return (await installation.client(f"client-{uuid4()}", **web)).client_id
+        if name == "name":
+            return issuer.services.pages.stylesheet_name
         if name == "username":
             return (await issuer.services.users.add(f"user-{uuid4()}", None)).username
-        return None
+        return IN_ADDRESSES.get(name)
 
     stranger = Stranger(issuer.url, installation.demo, called_from_a_thread(bearer), called_from_a_thread(known))
     await asyncio.to_thread(stranger.try_out, operation, mode)
