@@ -1,5 +1,6 @@
 """Form parameters as OAuth wants them: UTF-8, each at most once, empty ones left out (RFC 6749 section 3.2)."""
 
+import re
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -8,6 +9,9 @@ from aiohttp import web
 from issuer.errors import invalid_request
 
 MAX_FIELDS: Final = 50
+REPEATED: Final = "a parameter is repeated"
+_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+"""Names that may stand in ``error_description`` (RFC 6749 section 5.2)."""
 
 
 async def read_form(request: web.Request) -> dict[str, str]:
@@ -30,7 +34,7 @@ async def read_form(request: web.Request) -> dict[str, str]:
     if len(form) != len(pairs):
         names = [name for name, _ in pairs]
         repeated = next(name for name in names if names.count(name) > 1)
-        raise invalid_request(f"parameter {repeated[:64]!r} is repeated")
+        raise invalid_request(f"parameter {repeated!r} is repeated" if _NAME.fullmatch(repeated) else REPEATED)
     return {name: value for name, value in form.items() if value}
 
 

@@ -99,7 +99,7 @@ def granted_scope(allowed: tuple[str, ...], asked: str | None) -> tuple[str, ...
     """
     if asked is None:
         return allowed
-    wanted = tuple(dict.fromkeys(asked.split()))
+    wanted = tuple(dict.fromkeys(word for word in asked.split(" ") if word))  # nothing else separates them
     if not wanted or not set(wanted) <= set(allowed):
         raise OAuthError("invalid_scope", "this client may not have every scope that it asks for")
     return wanted

@@ -4,7 +4,7 @@ import logging
 from typing import ClassVar
 
 from issuer.errors import OAuthError
-from issuer.grants.grant import Authorization, GrantRequest, granted_scope
+from issuer.grants.grant import Authorization, GrantRequest, granted_audience, granted_scope
 from issuer.grants.user_grant import begun
 from issuer.parts import Parts
 from issuer.settings import IssuerSettings
@@ -30,6 +30,9 @@ class PasswordGrant:
         """See ``Grant.authorize``."""
         client, auth_time = request.client, self._parts.clock.now()
         scope = granted_scope(client.scopes, request.parameters.get("scope"))
+        audience = client.audiences or (self._parts.settings.audience,)
+        if "resource" in request.parameters:  # what comes of it, at a refresh too, is for that one alone
+            audience = granted_audience(audience, request.parameters["resource"])
         user = await self._parts.users.log_in(request.required("username"), request.required("password"))
         if user is None:
             raise OAuthError("invalid_grant", "the user name or the password is wrong")
@@ -39,7 +42,7 @@ class PasswordGrant:
             user,
             grant_type=self.grant_type,
             scope=scope,
-            audience=client.audiences or (self._parts.settings.audience,),
+            audience=audience,
             gsq=request.rsq,
             auth_time=auth_time,
             claims={"amr": ["pwd"]},  # RFC 8176

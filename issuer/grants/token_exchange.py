@@ -6,6 +6,7 @@ from issuer.clients import Client
 from issuer.errors import invalid_request
 from issuer.grants.grant import Authorization, GrantRequest, granted_audience, granted_scope
 from issuer.parts import Parts
+from issuer.tokens.recipients import was_sent_to
 from verifier_agent import Claims, TokenRejected
 
 ACCESS_TOKEN: Final = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - RFC 8693 section 3
@@ -55,15 +56,9 @@ class TokenExchangeGrant:
             subject = self._own_agent.verify(request.required("subject_token"), audience=None)
         except TokenRejected as error:
             raise invalid_request("the subject token is not good here, or not any more") from error
-        if not _was_sent_to(request.client, subject, self._parts.settings.audience):
+        if not was_sent_to(request.client, subject, self._parts.settings.audience):
             raise invalid_request("the subject token was issued neither to this client nor for its services")
         return subject
-
-
-def _was_sent_to(client: Client, subject: Claims, default: str) -> bool:
-    """Whether the client may have it: it is its own, or is meant for a service of its."""
-    services = {client.client_id, *(client.audiences or (default,))}
-    return subject.client_id == client.client_id or not services.isdisjoint(subject.aud)
 
 
 def _actors(client: Client, subject: Claims) -> dict[str, Any]:
