@@ -44,6 +44,7 @@ class TokenForm(ClientForm, frozen=True, kw_only=True, omit_defaults=True):
     code: str | msgspec.UnsetType = msgspec.UNSET
     redirect_uri: str | msgspec.UnsetType = msgspec.UNSET
     code_verifier: str | msgspec.UnsetType = msgspec.UNSET
+    device_code: str | msgspec.UnsetType = msgspec.UNSET
     refresh_token: str | msgspec.UnsetType = msgspec.UNSET
     audience: str | msgspec.UnsetType = msgspec.UNSET
     subject_token: str | msgspec.UnsetType = msgspec.UNSET
@@ -106,6 +107,31 @@ class LogoutForm(LogoutRequest, frozen=True, kw_only=True, omit_defaults=True):
 
     form: str | msgspec.UnsetType = msgspec.UNSET
     decision: Literal["logout", "stay"] | msgspec.UnsetType = msgspec.UNSET
+
+
+class DeviceForm(ClientForm, frozen=True, kw_only=True, omit_defaults=True):
+    """A device asks to be let in (RFC 8628 section 3.1)."""
+
+    scope: str | msgspec.UnsetType = msgspec.UNSET
+    resource: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class DeviceCodes(msgspec.Struct, frozen=True, kw_only=True):
+    """What a device shows and asks with (RFC 8628 section 3.2)."""
+
+    device_code: str
+    user_code: str
+    verification_uri: str
+    verification_uri_complete: str
+    expires_in: int
+    interval: int
+
+
+class UserCodeForm(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a person types; ``form`` is what our page carries."""
+
+    form: str
+    user_code: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class BearerForm(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -273,18 +299,19 @@ class ClientEnd(ClientNamed, frozen=True, kw_only=True):
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether the process does what it is there for."""
+    """Whether the process answers."""
 
-    status: Literal["ok", "unavailable"]
+    status: Literal["ok"]
 
 
-class Readiness(Health, frozen=True, kw_only=True, omit_defaults=True):
-    """Able to issue and revoke; ``relay_halted`` says why nothing is published, where that is so."""
+class Readiness(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Whether it can issue and revoke; ``relay_halted`` says why nothing is published, where that is so."""
 
-    relay: str
-    store: Literal["ok", "unavailable"]
-    keys: Literal["ok", "none"]
+    status: Literal["ok", "unavailable", "stopping"]
+    relay: str | msgspec.UnsetType = msgspec.UNSET
     relay_halted: str | msgspec.UnsetType = msgspec.UNSET
+    store: Literal["ok", "unavailable"] | msgspec.UnsetType = msgspec.UNSET
+    keys: Literal["ok", "none"] | msgspec.UnsetType = msgspec.UNSET
 
 
 class FeedHeads(msgspec.Struct, frozen=True):

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
-from issuer.openapi.bodies import AuthorizationForm, ConsentForm, LoginForm, LogoutForm, LogoutRequest
+from issuer.openapi.bodies import AuthorizationForm, ConsentForm, LoginForm, LogoutForm, LogoutRequest, UserCodeForm
 from issuer.openapi.operation import BODY_ERRORS, FORM, HTML, Answer, Operation, Parameter
 
 _PAGE: Final = Answer("A page for the person.", media=(HTML,))
@@ -19,13 +19,15 @@ def _parameters(form: type) -> tuple[Parameter, ...]:
     return tuple(Parameter(field.name, "query", "As in the form.", required=field.required) for field in fields)
 
 
-def _shows(summary: str, *parameters: Parameter, answers: Mapping[int, Answer]) -> Operation:
+def _shows(
+    summary: str, *parameters: Parameter, answers: Mapping[int, Answer], errors: tuple[int, ...] = ()
+) -> Operation:
     return Operation(
         tag="browsers",
         summary=summary,
         parameters=parameters,
         answers=answers,
-        errors=(400, 503),
+        errors=(400, *errors, 503),
         error_media=HTML,
     )
 
@@ -38,7 +40,7 @@ def _takes(summary: str, body: Any, answers: Mapping[int, Answer], **example: st
         media=FORM,
         example=example or None,
         answers=answers,
-        errors=(*BODY_ERRORS, 503),
+        errors=(*BODY_ERRORS, 429, 503),
         error_media=HTML,
     )
 
@@ -62,6 +64,15 @@ BROWSERS: Final[Mapping[str, Operation]] = {
     ),
     "POST /oauth2/login": _takes("The form of the login page", LoginForm, {200: _PAGE, 303: _ELSEWHERE}),
     "POST /oauth2/consent": _takes("The form of the consent page", ConsentForm, {200: _PAGE, 303: _ELSEWHERE}),
+    "GET /oauth2/device": _shows(
+        "Where a person lets a device in (RFC 8628 section 3.3)",
+        Parameter("user_code", "query", "Is filled in."),
+        _REQUEST,
+        answers={200: _PAGE},
+        errors=(429,),
+    ),
+    "POST /oauth2/device": _takes("The form of that page", UserCodeForm, {200: _PAGE}),
+    "POST /oauth2/device/decision": _takes("The form of the page that asks", ConsentForm, {200: _PAGE}),
     "GET /oauth2/logout": _shows(
         "A client asks to log its user out (OpenID Connect RP-Initiated Logout)",
         *_parameters(LogoutRequest),

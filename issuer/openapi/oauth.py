@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from typing import Final
 
-from issuer.openapi.bodies import AboutToken, BearerForm, Introspection, TokenForm, UserInfo
+from issuer.endpoints.admin import REVOKE
+from issuer.endpoints.global_revocation import Body as SubjectBody
+from issuer.openapi.bodies import AboutToken, BearerForm, DeviceCodes, DeviceForm, Introspection, TokenForm, UserInfo
 from issuer.openapi.operation import BODY_ERRORS, FORM, Answer, Operation
 from issuer.tokens.token_service import IssuedToken
 
@@ -20,7 +22,7 @@ def _by_client(summary: str, body: type, answer: Answer, example: dict[str, str]
         media=FORM,
         example=example,
         answers={200: answer},
-        errors=(*BODY_ERRORS, 401, 503),
+        errors=(*BODY_ERRORS, 401, 429, 503),
     )
 
 
@@ -47,6 +49,21 @@ OAUTH: Final[Mapping[str, Operation]] = {
         AboutToken,
         Answer("It is no good any more, or never was.", media=(), headers=_NEVER_KEPT),
         {"token": "eyJhbGciOiJFUzI1NiIs"},
+    ),
+    "POST /oauth2/device_authorization": _by_client(
+        "Codes for a device without a browser (RFC 8628 section 3.1)",
+        DeviceForm,
+        Answer("The codes.", DeviceCodes, headers=_NEVER_KEPT),
+        {"scope": "read"},
+    ),
+    "POST /oauth2/global-token-revocation": Operation(
+        tag="oauth",
+        summary="Everything of one user ends (draft-parecki-oauth-global-token-revocation)",
+        security={"bearer": (REVOKE,)},
+        body=SubjectBody,
+        example={"sub_id": {"format": "opaque", "id": "alice"}},
+        answers={204: Answer("It has ended.", media=(), headers=_NEVER_KEPT)},
+        errors=(*BODY_ERRORS, 401, 403, 404, 503),
     ),
     "POST /oauth2/introspect": _by_client(
         "Whether a token is active, and what it says (RFC 7662)",

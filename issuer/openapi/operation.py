@@ -21,6 +21,7 @@ ERRORS: Final[Mapping[int, str]] = {
     409: "What is there does not allow it.",
     410: "The position is not in the store any more.",
     413: "The body is too large.",
+    429: "It was asked too often; Retry-After says when to come again.",
     503: "It cannot be done right now.",
 }
 """When an error is answered; the answer itself says more."""

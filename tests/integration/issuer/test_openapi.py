@@ -11,6 +11,7 @@ import schemathesis
 from schemathesis import GenerationMode
 
 from events.log.feed_settings import SCOPE as FEED
+from issuer.clients import DEVICE_GRANT
 from issuer.endpoints.admin import SCOPES
 from issuer.endpoints.agents import SCOPE as AGENT
 from issuer.openapi import document
@@ -48,7 +49,7 @@ IN_ADDRESSES: Final = {
 OUT_OF_REACH: Final = (
     "GET /admin/v1/config",  # a program gave this issuer its settings, and it does not know where they come from
     "GET /oauth2/continue",  # it takes a browser that has been there before, as do the forms below
-    *("POST /oauth2/login", "POST /oauth2/consent"),
+    *("POST /oauth2/login", "POST /oauth2/consent", "POST /oauth2/device", "POST /oauth2/device/decision"),
     *("POST /agents", "POST /agents/status", "POST /admin/v1/agents/{id}/remove"),  # they take an agent's signature
 )
 """Operations that no stranger succeeds with."""
@@ -68,8 +69,14 @@ async def issuer(installation: Installation) -> AsyncIterator[Replica]:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def portal(installation: Installation, issuer: Replica) -> Portal:
     hash_quickly(issuer)
-    await issuer.services.users.add("alice", PASSWORD)
+    await issuer.services.users.add("alice", PASSWORD, sub="alice")
     return Portal(issuer, await installation.client("portal", grants=("password",), scopes=(OPENID,)))
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def someone(installation: Installation) -> Credentials:
+    """A client that may ask for something by whatever form."""
+    return await installation.client("someone", grants=("client_credentials", DEVICE_GRANT), scopes=("read",))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -118,6 +125,7 @@ async def test_every_answer_is_one_that_is_described(
     installation: Installation,
     issuer: Replica,
     portal: Portal,
+    someone: Credentials,
     everything: Credentials,
     label: str,
     mode: GenerationMode,
@@ -145,7 +153,7 @@ async def test_every_answer_is_one_that_is_described(
             return (await issuer.services.users.add(f"user-{uuid4()}", None)).username
         return IN_ADDRESSES.get(name)
 
-    stranger = Stranger(issuer.url, installation.demo, called_from_a_thread(bearer), called_from_a_thread(known))
+    stranger = Stranger(issuer.url, someone, called_from_a_thread(bearer), called_from_a_thread(known))
     await asyncio.to_thread(stranger.try_out, operation, mode)
 
     if mode is GenerationMode.POSITIVE and label not in OUT_OF_REACH:
