@@ -15,8 +15,8 @@ from tests.services.cache import Cache
 HERE: Final = Path(__file__).parent
 BUILD_SECONDS: Final = 300.0
 STEPS: Final = (
-    *("discovery", "client_credentials", "verification", "authorization_code"),
-    *("userinfo", "refresh_token", "introspection", "revocation"),
+    *("discovery", "client_credentials", "verification", "token_exchange", "authorization_code"),
+    *("userinfo", "refresh_token", "introspection", "revocation", "device_code"),
 )
 """What each says to have done."""
 

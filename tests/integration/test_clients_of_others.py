@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from issuer.clients import DEVICE_GRANT, Client
 from tests.clients.programs import STEPS, Missing, command
 from tests.http_browser import CALLBACK, PASSWORD, HttpBrowser, hash_quickly, http_browser
 from tests.integration.issuer.robot import KEYS, Robot
@@ -17,6 +18,7 @@ from tests.services.search import services_are_required
 
 SECONDS = 90.0
 NAME = "Alice Doe"
+EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 
 
 @pytest.fixture(params=["python", "node", "go"])
@@ -50,6 +52,9 @@ async def order(installation: Installation, issuer: Replica, tmp_path: Path) -> 
     web = await installation.client(
         "web", grants=("authorization_code", "refresh_token"), scopes=scopes, redirect_uris=(CALLBACK,)
     )
+    machine = await installation.client("machine", grants=("client_credentials", EXCHANGE), scopes=("orders:read",))
+    television = Client(client_id="television", public=True, grants=(DEVICE_GRANT,), scopes=("orders:read",))
+    await issuer.services.clients.add_without_secret(television)
     await Robot.register(installation, issuer)
     path = tmp_path / "order.json"
     path.write_bytes(
@@ -58,7 +63,8 @@ async def order(installation: Installation, issuer: Replica, tmp_path: Path) -> 
                 "issuer": issuer.url,
                 "audience": AUDIENCE,
                 "name": NAME,
-                "robot": {"client_id": installation.demo.client_id, "client_secret": installation.demo.secret},
+                "robot": {"client_id": machine.client_id, "client_secret": machine.secret},
+                "device": {"client_id": "television"},
                 "signing": {"client_id": "robot", "jwk": KEYS["ES256"]},
                 "web": {"client_id": web.client_id, "client_secret": web.secret, "redirect_uri": CALLBACK},
             }
@@ -88,6 +94,13 @@ async def visited(browser: HttpBrowser, address: str) -> str:
     return page.sent_to
 
 
+async def let_in(browser: HttpBrowser, address: str) -> None:
+    """A person who is logged in goes where a device says, compares the code and agrees."""
+    page = await browser.send(await browser.get(address))
+    page = await browser.send(page, decision="allow")
+    assert "connected" in page.text
+
+
 async def test_a_library_goes_through_everything(program: list[str], order: Path, issuer: Replica) -> None:
     steps = []
     async with (
@@ -104,6 +117,8 @@ async def test_a_library_goes_through_everything(program: list[str], order: Path
                 steps.append(rest)
             elif said == "go":
                 process.stdin.write((await visited(browser, rest)).encode() + b"\n")
-                await process.stdin.drain()
+            elif said == "device":
+                await let_in(browser, rest)
+                process.stdin.write(b"back\n")
         complaint = (await process.stderr.read()).decode()
         assert (await process.wait(), tuple(steps)) == (0, STEPS), complaint

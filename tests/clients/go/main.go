@@ -1,5 +1,6 @@
-// golang.org/x/oauth2, used as its examples use it. Reads its order from a file, says `go ADDRESS` where it would send a
-// browser and reads where that came back to, and says `done STEP` after each step; anything that is not right ends it.
+// golang.org/x/oauth2, used as its examples use it. Reads its order from a file. Says `go ADDRESS` where it would send a
+// browser, and reads where that came back to; says `device ADDRESS` where a person is to go, and reads a line when they are
+// back; says `done STEP` after each step. Anything that is not right ends it.
 // What the library does not do (discovery, introspection, revocation, verification) stands here, with the standard library.
 package main
 
@@ -38,12 +39,13 @@ type metadata struct {
 	Introspection string `json:"introspection_endpoint"`
 	Revocation    string `json:"revocation_endpoint"`
 	UserInfo      string `json:"userinfo_endpoint"`
+	Device        string `json:"device_authorization_endpoint"`
 }
 
 func main() {
 	var order struct {
 		Issuer, Audience, Name string
-		Web, Robot             client
+		Web, Robot, Device     client
 	}
 	text, err := os.ReadFile(os.Args[1])
 	check(err)
@@ -64,12 +66,23 @@ func main() {
 	must(verified(as.Keys, own.AccessToken)["client_id"] == order.Robot.ID, "client_id")
 	done("verification")
 
+	robot.EndpointParams = url.Values{
+		"grant_type":         {"urn:ietf:params:oauth:grant-type:token-exchange"},
+		"subject_token":      {own.AccessToken},
+		"subject_token_type": {"urn:ietf:params:oauth:token-type:access_token"},
+	}
+	exchanged, err := robot.Token(ctx)
+	check(err)
+	must(verified(as.Keys, exchanged.AccessToken)["act"] != nil, "act")
+	done("token_exchange")
+
 	web := oauth2.Config{ClientID: order.Web.ID, ClientSecret: order.Web.Secret, RedirectURL: order.Web.RedirectURI,
 		Scopes:   []string{"openid", "profile", "orders:read"},
 		Endpoint: oauth2.Endpoint{AuthURL: as.Authorization, TokenURL: as.Token}}
 	verifier := oauth2.GenerateVerifier()
 	fmt.Println("go", web.AuthCodeURL("a state", oauth2.S256ChallengeOption(verifier)))
-	line, err := bufio.NewReader(os.Stdin).ReadString('\n')
+	answers := bufio.NewReader(os.Stdin)
+	line, err := answers.ReadString('\n')
 	check(err)
 	back, err := url.Parse(strings.TrimSpace(line))
 	check(err)
@@ -104,6 +117,18 @@ func main() {
 	var refused *oauth2.RetrieveError
 	must(errors.As(err, &refused) && refused.ErrorCode == "invalid_grant", "the refresh token is still good")
 	done("revocation")
+
+	device := oauth2.Config{ClientID: order.Device.ID, Scopes: []string{"orders:read"}, Endpoint: oauth2.Endpoint{
+		DeviceAuthURL: as.Device, TokenURL: as.Token, AuthStyle: oauth2.AuthStyleInParams}}
+	codes, err := device.DeviceAuth(ctx)
+	check(err)
+	fmt.Println("device", codes.VerificationURIComplete)
+	_, err = answers.ReadString('\n')
+	check(err)
+	letIn, err := device.DeviceAccessToken(ctx, codes)
+	check(err)
+	verified(as.Keys, letIn.AccessToken)
+	done("device_code")
 }
 
 // verified gives the claims of a token whose ES256 signature is by one of the keys.

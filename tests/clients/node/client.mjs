@@ -1,5 +1,6 @@
-// oauth4webapi, used as its examples use it. Reads its order from a file, says `go ADDRESS` where it would send a browser
-// and reads where that came back to, and says `done STEP` after each step; anything that is not right ends it.
+// oauth4webapi, used as its examples use it. Reads its order from a file. Says `go ADDRESS` where it would send a browser,
+// and reads where that came back to; says `device ADDRESS` where a person is to go, and reads a line when they are back; says
+// `done STEP` after each step. Anything that is not right ends it.
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import * as oauth from "oauth4webapi";
@@ -46,6 +47,16 @@ const verified = async (token) => {
 const ownClaims = await verified(own.access_token);
 must(ownClaims.client_id === robot.client_id, "client_id");
 done("verification");
+
+const about = { subject_token: own.access_token, subject_token_type: "urn:ietf:params:oauth:token-type:access_token" };
+const exchange = "urn:ietf:params:oauth:grant-type:token-exchange";
+const exchanged = await oauth.processGenericTokenEndpointResponse(
+  as,
+  robot,
+  await oauth.genericTokenEndpointRequest(as, robot, robotAuth, exchange, about, insecure),
+);
+must((await verified(exchanged.access_token)).act.sub === robot.client_id, "act");
+done("token_exchange");
 
 const web = { client_id: order.web.client_id };
 const auth = oauth.ClientSecretBasic(order.web.client_secret);
@@ -111,4 +122,20 @@ try {
   must(error instanceof oauth.ResponseBodyError && error.error === "invalid_grant", String(error));
 }
 done("revocation");
+
+const device = { client_id: order.device.client_id };
+const codes = await oauth.processDeviceAuthorizationResponse(
+  as,
+  device,
+  await oauth.deviceAuthorizationRequest(as, device, oauth.None(), { scope: "orders:read" }, insecure),
+);
+console.log(`device ${codes.verification_uri_complete}`);
+await answers.next();
+const letIn = await oauth.processDeviceCodeResponse(
+  as,
+  device,
+  await oauth.deviceCodeGrantRequest(as, device, oauth.None(), codes.device_code, insecure),
+);
+await verified(letIn.access_token);
+done("device_code");
 process.exit(0);

@@ -1,7 +1,8 @@
 """Authlib, used as its documentation has it.
 
-Reads its order from a file, says ``go ADDRESS`` where it would send a browser and reads where that came back to, and
-says ``done STEP`` after each step; anything that is not right ends it.
+Reads its order from a file. Says ``go ADDRESS`` where it would send a browser, and reads where that came back to; says
+``device ADDRESS`` where a person is to go, and reads a line when they are back; says ``done STEP`` after each step.
+Anything that is not right ends it.
 """
 
 import json
@@ -58,6 +59,15 @@ def main() -> None:
     assert claims["client_id"] == order["robot"]["client_id"]
     done("verification")
 
+    exchanged = robot.fetch_token(
+        metadata["token_endpoint"],
+        grant_type="urn:ietf:params:oauth:grant-type:token-exchange",
+        subject_token=own["access_token"],
+        subject_token_type="urn:ietf:params:oauth:token-type:access_token",
+    )
+    assert verified(keys, exchanged["access_token"])["act"] == {"sub": order["robot"]["client_id"]}
+    done("token_exchange")
+
     web = OAuth2Session(
         order["web"]["client_id"],
         order["web"]["client_secret"],
@@ -95,6 +105,16 @@ def main() -> None:
     assert not active()
     assert refusal(web, metadata["token_endpoint"], renewed["refresh_token"]) == "invalid_grant"
     done("revocation")
+
+    form = {"client_id": order["device"]["client_id"], "scope": "orders:read"}
+    codes = requests.post(metadata["device_authorization_endpoint"], data=form, timeout=30).json()
+    print("device", codes["verification_uri_complete"], flush=True)
+    sys.stdin.readline()
+    device = OAuth2Session(order["device"]["client_id"], token_endpoint_auth_method="none")
+    grant_type = "urn:ietf:params:oauth:grant-type:device_code"
+    let_in = device.fetch_token(metadata["token_endpoint"], grant_type=grant_type, device_code=codes["device_code"])
+    verified(keys, let_in["access_token"], iss=order["issuer"])
+    done("device_code")
 
 
 if __name__ == "__main__":
