@@ -39,3 +39,11 @@ async def test_no_unsigned_assertion_is_advertised_and_algorithms_are_named_wher
             algs = document[f"{endpoint}_endpoint_auth_signing_alg_values_supported"]
             assert algs
             assert "none" not in algs
+
+
+async def test_no_list_is_empty(issuer: Replica) -> None:
+    """Section 3.2: claims with zero elements MUST be omitted from the response."""
+    for path in (METADATA, "/.well-known/openid-configuration"):
+        document = (await issuer.send("GET", path)).json()
+
+        assert not [name for name, value in document.items() if value == []]
