@@ -1,6 +1,6 @@
 """From a client's request to its code, by way of login and consent; as far as it comes at a time."""
 
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from aiohttp import web
@@ -16,7 +16,7 @@ from issuer.errors import OAuthError, StoreUnavailable
 from issuer.grants.user_grant import begun
 from issuer.pages.scopes import described
 from issuer.redirect_uris import form_target, origin
-from issuer.sessions import Session
+from issuer.sessions import Session, login_claims
 from issuer.users import User
 
 LOGIN: Final = "authorization after login"
@@ -124,15 +124,14 @@ async def _user(
 
 async def _would_stand(services: Services, asked: AuthorizationRequest, session: Session, user: User) -> bool:
     """Whether no revocation since the login hits the tokens that would come of it, by whatever claim."""
-    about: dict[str, Any] = {"scope": asked.scope, "audience": asked.audience, "claims": {"sid": session.sid}}
     would_be = begun(
-        services.parts,
-        asked.client,
-        user,
+        *(services.parts, asked.client, user),
         grant_type=CODE_GRANT,
+        scope=asked.scope,
+        audience=asked.audience,
         gsq=session.gsq,
         auth_time=session.auth_time,
-        **about,
+        claims=login_claims(session.sid, session.amr),
     )
     return await services.tokens.would_stand(would_be)
 

@@ -8,6 +8,7 @@ from issuer.families import Family
 from issuer.grants.grant import Authorization, GrantRequest, granted_audience
 from issuer.grants.user_grant import REFRESH, new_family
 from issuer.parts import Parts
+from issuer.sessions import login_claims
 from verifier_agent import Secret
 
 
@@ -65,5 +66,5 @@ class AuthorizationCodeGrant:
             audience=code.audience,
             gsq=code.gsq,
             auth_time=code.auth_time,
-            claims={"sid": code.sid, "amr": list(code.amr)},
+            claims=login_claims(code.sid, code.amr),
         )
