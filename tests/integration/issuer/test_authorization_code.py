@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import update
 
 from issuer.store.schema import codes
-from tests.http_browser import CALLBACK, HttpBrowser, WebClient, http_browser
+from tests.http_browser import CALLBACK, PASSWORD, HttpBrowser, WebClient, http_browser
 from tests.issuer_under_test import Answer, Installation, Replica, on_every_store, rejection, unverified
 from verifier_agent import RejectionCode
 
@@ -88,6 +88,20 @@ async def test_a_user_who_does_not_agree_is_not_asked_to_log_in_again_and_the_cl
         "iss": installation.settings.issuer,
     }
     assert "asks to act for you" in (await browser.get(web.request())).text
+
+
+async def test_cancel_means_no_whoever_has_logged_in_in_another_tab_since(
+    web: WebClient, browser: HttpBrowser, issuer: Replica
+) -> None:
+    await issuer.services.users.add("bob", PASSWORD)
+    page = await browser.log_in(await browser.get(web.request()), username="bob")
+    await browser.send(page, decision="allow")
+    alices = await browser.log_in(await browser.get(web.request(prompt="login")))
+    assert "signed in as alice" in alices.text
+    await browser.log_in(await browser.get(web.request(prompt="login")), username="bob")
+
+    back = await browser.send(alices, decision="deny")
+    assert back.parameters["error"] == "access_denied"
 
 
 async def test_a_client_of_the_house_needs_no_consent_unless_it_asks_for_it(
