@@ -98,6 +98,8 @@ async def go_on(
             consent = Consent(query=pending.query, sid=pending.sid, by=session.sid, scope=asked.scope)
             return consent_page(request, asked, consent, user)
         code = await services.parts.codes.give(asked, session)  # 5
+        if code is None:
+            return _ask_who_it_is(request, asked, pending)
     except OAuthError as error:
         return services.pages.redirect(answer.refused(to, services.settings.issuer, error))
     except StoreUnavailable:
