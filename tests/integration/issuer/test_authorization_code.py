@@ -204,6 +204,27 @@ async def test_tokens_are_for_the_services_that_were_asked_for(web: WebClient, b
     assert unverified(granted(await web.redeem(code, resource="orders"))["access_token"])["aud"] == "orders"
 
 
+async def test_a_service_that_a_client_has_lost_it_gets_no_more_tokens_for(
+    web: WebClient, browser: HttpBrowser, issuer: Replica
+) -> None:
+    tokens = granted(await web.redeem(await web.log_in(browser)))
+    code = await web.log_in(browser)
+    assert unverified(tokens["access_token"])["aud"] == "orders"
+    await issuer.services.clients.change("web", {"audiences": ("billing",)})
+
+    for given in (granted(await web.redeem(code)), granted(await web.refresh(tokens["refresh_token"]))):
+        assert unverified(given["access_token"])["aud"] == "billing"
+        again: dict[str, str | None] = {
+            "grant_type": "refresh_token",
+            "refresh_token": given["refresh_token"],
+            "resource": "orders",
+        }
+        assert refused(await web.ask(again)) == "invalid_target"
+        await issuer.services.clients.change("web", {"audiences": ("elsewhere",)})
+        assert refused(await web.refresh(given["refresh_token"])) == "invalid_target", "rather than a token for nobody"
+        await issuer.services.clients.change("web", {"audiences": ("billing",)})
+
+
 async def test_another_client_cannot_redeem_the_code(
     web: WebClient, browser: HttpBrowser, installation: Installation, issuer: Replica
 ) -> None:
