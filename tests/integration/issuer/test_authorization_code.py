@@ -352,6 +352,26 @@ async def test_what_is_told_to_a_client_has_no_character_that_rfc_6749_forbids(
     assert back.parameters["error_description"] == "a parameter is repeated"
 
 
+async def test_nobody_but_the_user_of_an_id_token_hint_will_do(
+    browser: HttpBrowser, web: WebClient, issuer: Replica
+) -> None:
+    """Or a client that renews silently would go on as whoever has logged in since."""
+    await issuer.services.clients.change("web", {"scopes": ("openid", "read")})
+    await issuer.services.users.add("bob", PASSWORD)
+    hint = granted(await web.redeem(await web.log_in(browser)))["id_token"]
+    assert "code" in (await browser.get(web.request(prompt="none", id_token_hint=hint))).parameters
+    page = await browser.log_in(await browser.get(web.request(prompt="login")), username="bob")
+    await browser.send(page, decision="allow")
+    assert "code" in (await browser.get(web.request(prompt="none"))).parameters
+
+    silent = await browser.get(web.request(prompt="none", id_token_hint=hint))
+    assert silent.parameters["error"] == "login_required"
+    login = await browser.get(web.request(id_token_hint=hint))
+    assert (await browser.log_in(login, username="bob")).parameters["error"] == "login_required"
+    assert "code" in (await browser.log_in(await browser.get(web.request(id_token_hint=hint)))).parameters
+    assert "code" in (await browser.get(web.request(prompt="none", id_token_hint="x.y.z"))).parameters, "no hint"
+
+
 async def test_an_id_token_has_the_nonce_and_the_session_of_the_login_and_ends_it(
     browser: HttpBrowser, web: WebClient, installation: Installation, issuer: Replica
 ) -> None:
