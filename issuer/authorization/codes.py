@@ -15,7 +15,7 @@ from issuer.revocations import RevocationService
 from issuer.sessions import Session
 from issuer.settings import IssuerSettings
 from issuer.store.database import Database
-from issuer.store.schema import codes
+from issuer.store.schema import codes, sessions
 from verifier_agent import Secret
 from verifier_agent.hot import Live
 
@@ -71,10 +71,14 @@ class CodeStore:
         self._families = families
         self._revocations = revocations
 
-    async def give(self, asked: AuthorizationRequest, session: Session) -> Secret:
-        """A new code for what was asked, agreed to in the session."""
+    async def give(self, asked: AuthorizationRequest, session: Session) -> Secret | None:
+        """A new code for what was asked, agreed to in the session; ``None`` if that has ended meanwhile."""
         code = Secret(secrets.token_urlsafe(CODE_BYTES))
+        # Locked: a logout at this moment finds the code and deletes it, or has left no session to give it in.
+        alive = select(sessions.c.sid).where(sessions.c.sid == session.sid, sessions.c.ended_at.is_(None))
         async with self._database.write() as connection:
+            if (await connection.execute(alive.with_for_update())).one_or_none() is None:
+                return None
             await connection.execute(
                 insert(codes).values(
                     hash=_hashed(code.reveal()),

@@ -1,6 +1,6 @@
 """From a client's request to its code, by way of login and consent; as far as it comes at a time."""
 
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from aiohttp import web
@@ -10,13 +10,13 @@ from issuer.authorization.checks import checked, recipient
 from issuer.authorization.request import AuthorizationRequest, read_parameters
 from issuer.clients import CODE_GRANT
 from issuer.endpoints.login import Login, login_page
-from issuer.endpoints.pages import browser_of, form_page
+from issuer.endpoints.pages import browser_of, form_page, hinted
 from issuer.endpoints.services import SERVICES, Services
 from issuer.errors import OAuthError, StoreUnavailable
 from issuer.grants.user_grant import begun
 from issuer.pages.scopes import described
 from issuer.redirect_uris import form_target, origin
-from issuer.sessions import Session
+from issuer.sessions import Session, login_claims
 from issuer.users import User
 
 LOGIN: Final = "authorization after login"
@@ -78,7 +78,8 @@ async def go_on(
     """Bring a request as far as it comes, in this order.
 
     1 whom errors may be told to; until then they are for the person alone · 2 every parameter · 3 a user who has
-    logged in recently enough, and whom no revocation has hit since · 4 the user's consent · 5 the code.
+    logged in recently enough, is whom the client means, and whom no revocation has hit since · 4 the user's consent ·
+    5 the code.
 
     Args:
         request: of the browser.
@@ -91,13 +92,16 @@ async def go_on(
     to = recipient(parameters, await services.clients.find(parameters.get("client_id") or ""))  # 1
     try:
         asked = checked(parameters, to, services.settings.audience)  # 2
-        user = await _user(services, asked, pending, session)  # 3
+        hint = hinted(services, parameters)  # 3
+        user = await _user(services, asked, pending, session, None if hint is None else hint.sub)
         if session is None or user is None:
             return _ask_who_it_is(request, asked, pending)
         if await _must_be_asked(services, asked, session, agreed):  # 4
             consent = Consent(query=pending.query, sid=pending.sid, by=session.sid, scope=asked.scope)
             return consent_page(request, asked, consent, user)
         code = await services.parts.codes.give(asked, session)  # 5
+        if code is None:
+            return _ask_who_it_is(request, asked, pending)
     except OAuthError as error:
         return services.pages.redirect(answer.refused(to, services.settings.issuer, error))
     except StoreUnavailable:
@@ -107,15 +111,22 @@ async def go_on(
 
 
 async def _user(
-    services: Services, asked: AuthorizationRequest, pending: Pending, session: Session | None
+    services: Services, asked: AuthorizationRequest, pending: Pending, session: Session | None, meant: str | None
 ) -> User | None:
-    """Whose session it is, if it suffices for this request."""
+    """Whose session it is, if it suffices for this request.
+
+    Raises:
+        OAuthError: ``login_required``: another user than ``meant`` has logged in (OpenID Connect Core 3.1.2.1).
+    """
     if session is None:
         return None
+    somebody_else = meant is not None and session.sub != meant
     if session.sid == pending.sid:  # nobody has logged in for this request
         too_old = asked.max_age is not None and services.parts.clock.now() - session.auth_time > asked.max_age
-        if too_old or "login" in asked.prompt:
+        if too_old or somebody_else or "login" in asked.prompt:
             return None
+    elif somebody_else:
+        raise OAuthError("login_required", "another user than the one in id_token_hint has logged in")
     user = await services.users.find(session.sub)
     if user is None or user.disabled:
         return None
@@ -124,15 +135,14 @@ async def _user(
 
 async def _would_stand(services: Services, asked: AuthorizationRequest, session: Session, user: User) -> bool:
     """Whether no revocation since the login hits the tokens that would come of it, by whatever claim."""
-    about: dict[str, Any] = {"scope": asked.scope, "audience": asked.audience, "claims": {"sid": session.sid}}
     would_be = begun(
-        services.parts,
-        asked.client,
-        user,
+        *(services.parts, asked.client, user),
         grant_type=CODE_GRANT,
+        scope=asked.scope,
+        audience=asked.audience,
         gsq=session.gsq,
         auth_time=session.auth_time,
-        **about,
+        claims=login_claims(session.sid, session.amr),
     )
     return await services.tokens.would_stand(would_be)
 

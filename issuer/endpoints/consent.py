@@ -16,14 +16,12 @@ from issuer.errors import OAuthError, invalid_request
 async def consent(request: web.Request) -> web.Response:
     """What the user has decided: remember it and go on, or tell the client that it may not.
 
-    A decision in a session that has ended meanwhile, or was somebody else's, is none: the request goes on without it.
+    Consent in a session that has ended meanwhile, or was somebody else's, is none: the request goes on without it.
+    A refusal counts whoever is logged in by now, who may have agreed to the same long ago.
     """
     services = request.app[SERVICES]
     form = await read_form(request)
     shown = form_value(request, form, CONSENT, Consent)
-    session, pending = await current_session(request), Pending(query=shown.query, sid=shown.sid)
-    if session is None or session.sid != shown.by:
-        return await go_on(request, pending, session)
     parameters = read_parameters(shown.query)
     to = recipient(parameters, await services.clients.find(parameters.get("client_id") or ""))
     if form.get("decision") == "deny":
@@ -31,5 +29,8 @@ async def consent(request: web.Request) -> web.Response:
         return services.pages.redirect(answer.refused(to, services.settings.issuer, error))
     if form.get("decision") != "allow":
         raise invalid_request("Decide by one of the two buttons.")
+    session, pending = await current_session(request), Pending(query=shown.query, sid=shown.sid)
+    if session is None or session.sid != shown.by:
+        return await go_on(request, pending, session)
     await services.consents.give(session.sub, to.client.client_id, shown.scope)
     return await go_on(request, pending, session, agreed=frozenset(shown.scope))

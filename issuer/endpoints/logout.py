@@ -9,13 +9,13 @@ from issuer.authorization.answer import address
 from issuer.authorization.request import MAX_QUERY, Parameters, read_parameters
 from issuer.clients import Client
 from issuer.endpoints.form import read_form
-from issuer.endpoints.pages import current_session, form_as_query, form_page, form_value, page
+from issuer.endpoints.pages import current_session, form_as_query, form_page, form_value, hinted, page
 from issuer.endpoints.services import SERVICES, Services
 from issuer.errors import invalid_request
 from issuer.pages.form_seal import stale
 from issuer.redirect_uris import form_target
 from issuer.sessions import Session
-from issuer.sessions.id_token_hint import IdTokenHint, id_token_hint
+from issuer.sessions.id_token_hint import IdTokenHint
 
 PURPOSE: Final = "logout"
 
@@ -38,8 +38,7 @@ async def logout(request: web.Request) -> web.Response:
     parameters = read_parameters(request.rel_url.raw_query_string)
     if parameters.repeated:
         raise invalid_request(f"parameter {min(parameters.repeated)[:64]!r} is repeated")
-    keys = services.own_agent.verifier.state.keys
-    hint = id_token_hint(parameters.get("id_token_hint") or "", keys, services.settings.issuer)  # 1
+    hint = hinted(services, parameters)  # 1
     client = await _client(services, parameters, hint)  # 2
     then = _then(parameters, client)  # 3
     session = await current_session(request)  # 4

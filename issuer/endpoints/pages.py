@@ -8,12 +8,14 @@ from typing import Any, Final, TypeVar
 import structlog
 from aiohttp import web
 
+from issuer.authorization.request import Parameters
 from issuer.endpoints.form import required
-from issuer.endpoints.services import SERVICES
+from issuer.endpoints.services import SERVICES, Services
 from issuer.errors import OAuthError, StoreUnavailable, invalid_request
 from issuer.pages.form_seal import stale
 from issuer.pages.pages import HEADERS
 from issuer.sessions import Session
+from issuer.sessions.id_token_hint import IdTokenHint, id_token_hint
 from verifier_agent import VerificationUnavailable
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -73,6 +75,12 @@ async def current_session(request: web.Request) -> Session | None:
     services = request.app[SERVICES]
     held = services.cookies.session(request)
     return None if held is None else await services.parts.sessions.find(held)
+
+
+def hinted(services: Services, parameters: Parameters) -> IdTokenHint | None:
+    """Whom the client means, by the parameter ``id_token_hint``; one that is no ID token of ours is no hint."""
+    keys = services.own_agent.verifier.state.keys
+    return id_token_hint(parameters.get("id_token_hint") or "", keys, services.settings.issuer)
 
 
 async def form_as_query(request: web.Request, path: str, most: int) -> web.Response:

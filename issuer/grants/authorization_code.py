@@ -5,9 +5,10 @@ from typing import ClassVar
 from issuer.authorization.codes import Code, no_good
 from issuer.authorization.pkce import verifies
 from issuer.families import Family
-from issuer.grants.grant import Authorization, GrantRequest, granted_audience
+from issuer.grants.grant import Authorization, GrantRequest, granted_audience, kept_audience
 from issuer.grants.user_grant import REFRESH, new_family
 from issuer.parts import Parts
+from issuer.sessions import login_claims
 from verifier_agent import Secret
 
 
@@ -45,7 +46,7 @@ class AuthorizationCodeGrant:
             client=client,
             subject=code.sub,
             scope=family.scope,
-            audience=granted_audience(code.audience, request.parameters.get("resource")),
+            audience=granted_audience(family.audience, request.parameters.get("resource")),
             rsq=code.gsq,
             nonce=code.nonce,
             family=family,
@@ -62,8 +63,8 @@ class AuthorizationCodeGrant:
             user,
             grant_type=self.grant_type,
             scope=tuple(scope for scope in code.scope if scope in request.client.scopes),
-            audience=code.audience,
+            audience=kept_audience(code.audience, request.client),
             gsq=code.gsq,
             auth_time=code.auth_time,
-            claims={"sid": code.sid, "amr": list(code.amr)},
+            claims=login_claims(code.sid, code.amr),
         )

@@ -108,11 +108,18 @@ def granted_scope(allowed: tuple[str, ...], asked: str | None) -> tuple[str, ...
 def granted_audience(allowed: tuple[str, ...], asked: str | None) -> tuple[str, ...]:
     """The audience to give: the ``resource`` asked for, or the first that is allowed (RFC 8707 section 2).
 
+    With none left, as the client has lost every service that it had, a token would be for nobody, or for anybody.
+
     Raises:
         OAuthError: ``invalid_target``, when tokens may not be for that resource.
     """
-    if asked is None:
+    if asked is None and allowed:
         return allowed[:1]
-    if asked not in allowed:
+    if asked is None or asked not in allowed:
         raise OAuthError("invalid_target", "tokens of this client may not be for this resource")
     return (asked,)
+
+
+def kept_audience(granted: tuple[str, ...], client: Client) -> tuple[str, ...]:
+    """Of the services that were granted once, those that the client's tokens may be for still."""
+    return tuple(each for each in granted if not client.audiences or each in client.audiences)

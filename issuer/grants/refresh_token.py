@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from issuer.errors import OAuthError
-from issuer.grants.grant import Authorization, GrantRequest, granted_audience, granted_scope
+from issuer.grants.grant import Authorization, GrantRequest, granted_audience, granted_scope, kept_audience
 from issuer.parts import Parts
 from verifier_agent import Secret
 
@@ -28,7 +28,7 @@ class RefreshTokenGrant:
             raise OAuthError("invalid_grant", "the user may do nothing any more")
         allowed = tuple(scope for scope in family.scope if scope in request.client.scopes)
         scope = granted_scope(allowed, request.parameters.get("scope"))
-        audience = granted_audience(family.audience, request.parameters.get("resource"))
+        audience = granted_audience(kept_audience(family.audience, request.client), request.parameters.get("resource"))
 
         async def take() -> Secret:
             return await self._families.renew(family, token)

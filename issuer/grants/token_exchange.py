@@ -11,8 +11,10 @@ from verifier_agent import Claims, TokenRejected
 
 ACCESS_TOKEN: Final = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - RFC 8693 section 3
 MOST_ACTORS: Final = 8
-CARRIED: Final = ("grant_id", "sid", "auth_time")
-"""Claims by which what comes of a token is revoked with it."""
+OF_THE_TOKEN_ALONE: Final = frozenset(
+    {"iss", "sub", "aud", "exp", "iat", "nbf", "jti", "client_id", "scope", "rsq", "act", "cnf"}
+)
+"""Claims that the new token has of its own. All others go along: by any of them the old one may be revoked."""
 
 
 class TokenExchangeGrant:
@@ -37,7 +39,7 @@ class TokenExchangeGrant:
             audience=granted_audience(audiences, request.parameters.get("resource")),
             rsq=min(request.rsq, known if isinstance(known, int) else 0),
             claims={
-                **{name: subject.raw[name] for name in CARRIED if name in subject.raw},
+                **{name: value for name, value in subject.raw.items() if name not in OF_THE_TOKEN_ALONE},
                 "act": _actors(client, subject),
             },
             not_after=subject.exp,

@@ -5,12 +5,10 @@ import hashlib
 import msgspec
 from cryptography.exceptions import InvalidSignature
 
+from issuer.openid.id_tokens import TYPE
 from verifier_agent import TokenRejected
 from verifier_agent.jws import parse_header, parse_token
 from verifier_agent.keyring import Keyring
-
-TYPE = "JWT"
-"""``typ`` of ID tokens. An access token (``at+jwt``) is none: a service that was sent one may log nobody out."""
 
 
 class IdTokenHint(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,7 +35,8 @@ class _Said(msgspec.Struct, frozen=True, kw_only=True):
 def id_token_hint(text: str, keys: Keyring, issuer: str) -> IdTokenHint | None:
     """What the token says; ``None`` when it is no ID token of ours.
 
-    Expired ones count (section 4), as long as their key does: logging out is what one does late.
+    Expired ones count (section 4), as long as their key does: logging out is what one does late. An access token
+    (``at+jwt``) does not: a service that was sent one may log nobody out.
     """
     try:
         token = parse_token(text)

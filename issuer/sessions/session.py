@@ -1,5 +1,8 @@
 """What is known of a login."""
 
+from collections.abc import Iterable
+from typing import Any
+
 import msgspec
 
 
@@ -21,3 +24,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     auth_time: float
     amr: tuple[str, ...] = ("pwd",)
     expires_at: float
+
+
+def login_claims(sid: str, amr: Iterable[str]) -> dict[str, Any]:
+    """What every token that comes of a login says of it, and so what a revocation may find it by."""
+    return {"sid": sid, "amr": list(amr)}

@@ -13,7 +13,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from events import Selector, SignedEvent
 from issuer.families import Standing
 from issuer.revocations import RevocationService
-from issuer.sessions.session import Session
+from issuer.sessions.session import Session, login_claims
 from issuer.settings import IssuerSettings
 from issuer.store.database import Database
 from issuer.store.schema import codes, sessions
@@ -87,7 +87,7 @@ class SessionStore:
 
     def stands(self, session: Session) -> bool:
         """Whether no revocation that came after its user authenticated hits what every token of it would say."""
-        claims = {"sub": session.sub, "sid": session.sid, "auth_time": int(session.auth_time)}
+        claims = {"sub": session.sub, "auth_time": int(session.auth_time), **login_claims(session.sid, session.amr)}
         return self._standing.ended_by(claims, session.gsq, session.auth_time) is None
 
     async def end(self, session: Session, *, reason: str, actor: str) -> None:

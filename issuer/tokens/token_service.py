@@ -126,7 +126,7 @@ class TokenService:
     def stands(self, family: Family) -> bool:
         """Whether a family has not been revoked by anything but the claims that enhancers add."""
         claims = {"sub": family.sub, "client_id": family.client_id, "aud": family.audience[:1]}
-        claims |= {"scope": " ".join(family.scope), **family.claims, CLAIM: family.id}
+        claims |= {"scope": " ".join(family.scope), **_family_claims(family)}
         return self._standing.ended_by(claims, family.gsq, family.auth_time) is None
 
     async def would_stand(self, authorization: Authorization) -> bool:
@@ -139,16 +139,11 @@ class TokenService:
             return True
         claims = await enhanced(authorization, self._enhancers)
         claims |= {"sub": family.sub, "client_id": family.client_id, "aud": family.audience}
-        claims |= {
-            "scope": " ".join(family.scope),
-            **family.claims,
-            CLAIM: family.id,
-            "auth_time": int(family.auth_time),
-        }
+        claims |= {"scope": " ".join(family.scope), **_family_claims(family)}
         return self._standing.ended_by(claims, family.gsq, family.auth_time) is None
 
     def _check_standing(self, family: Family, claims: dict[str, Any]) -> None:
-        claims |= {**family.claims, CLAIM: family.id, "auth_time": int(family.auth_time)}
+        claims |= _family_claims(family)
         ended_by = self._standing.ended_by(claims, family.gsq, family.auth_time)
         if ended_by is not None:
             log.info("grant_revoked", extra={"grant_id": family.id, "revocation": format_seq(ended_by)})
@@ -162,3 +157,8 @@ class TokenService:
             VerificationUnavailable: we cannot say.
         """
         return self._own_agent.verify(token, audience=audience, scope=scope)
+
+
+def _family_claims(family: Family) -> dict[str, Any]:
+    """What every access token of a family says because it comes of it."""
+    return {**family.claims, CLAIM: family.id, "auth_time": int(family.auth_time)}

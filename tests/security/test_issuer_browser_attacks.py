@@ -422,6 +422,29 @@ async def test_revocation_between_the_password_and_the_session(
     assert "password" in page.fields, "she must log in again"
 
 
+@pytest.mark.parametrize("prompt", [None, "none"])
+async def test_logout_while_a_code_is_given(
+    web: WebClient, alice: HttpBrowser, issuer: Replica, monkeypatch: pytest.MonkeyPatch, prompt: str | None
+) -> None:
+    """A logout ends the codes of its session; one that is about to be given must not slip through behind it."""
+    await web.log_in(alice)
+    codes, sessions = issuer.services.parts.codes, issuer.services.parts.sessions
+    session = await sessions.find(alice.cookies["tocsin-session"])
+    assert session is not None
+    give = codes.give
+
+    async def after_the_logout(*arguments: Any) -> Any:
+        await sessions.end(session, reason="logged out", actor="user")
+        return await give(*arguments)
+
+    monkeypatch.setattr(codes, "give", after_the_logout)
+    page = await alice.get(web.request(prompt=prompt))
+    if prompt is None:
+        assert "password" in page.fields
+    else:
+        assert page.parameters["error"] == "login_required"
+
+
 async def test_revocation_while_a_code_is_redeemed(
     web: WebClient, alice: HttpBrowser, issuer: Replica, installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import update
 
 from issuer.store.schema import codes
-from tests.http_browser import CALLBACK, HttpBrowser, WebClient, http_browser
+from tests.http_browser import CALLBACK, PASSWORD, HttpBrowser, WebClient, http_browser
 from tests.issuer_under_test import Answer, Installation, Replica, on_every_store, rejection, unverified
 from verifier_agent import RejectionCode
 
@@ -88,6 +88,20 @@ async def test_a_user_who_does_not_agree_is_not_asked_to_log_in_again_and_the_cl
         "iss": installation.settings.issuer,
     }
     assert "asks to act for you" in (await browser.get(web.request())).text
+
+
+async def test_cancel_means_no_whoever_has_logged_in_in_another_tab_since(
+    web: WebClient, browser: HttpBrowser, issuer: Replica
+) -> None:
+    await issuer.services.users.add("bob", PASSWORD)
+    page = await browser.log_in(await browser.get(web.request()), username="bob")
+    await browser.send(page, decision="allow")
+    alices = await browser.log_in(await browser.get(web.request(prompt="login")))
+    assert "signed in as alice" in alices.text
+    await browser.log_in(await browser.get(web.request(prompt="login")), username="bob")
+
+    back = await browser.send(alices, decision="deny")
+    assert back.parameters["error"] == "access_denied"
 
 
 async def test_a_client_of_the_house_needs_no_consent_unless_it_asks_for_it(
@@ -188,6 +202,27 @@ async def test_tokens_are_for_the_services_that_were_asked_for(web: WebClient, b
     page = await browser.get(web.request(resource="billing") + "&resource=orders")
     code = page.parameters["code"]
     assert unverified(granted(await web.redeem(code, resource="orders"))["access_token"])["aud"] == "orders"
+
+
+async def test_a_service_that_a_client_has_lost_it_gets_no_more_tokens_for(
+    web: WebClient, browser: HttpBrowser, issuer: Replica
+) -> None:
+    tokens = granted(await web.redeem(await web.log_in(browser)))
+    code = await web.log_in(browser)
+    assert unverified(tokens["access_token"])["aud"] == "orders"
+    await issuer.services.clients.change("web", {"audiences": ("billing",)})
+
+    for given in (granted(await web.redeem(code)), granted(await web.refresh(tokens["refresh_token"]))):
+        assert unverified(given["access_token"])["aud"] == "billing"
+        again: dict[str, str | None] = {
+            "grant_type": "refresh_token",
+            "refresh_token": given["refresh_token"],
+            "resource": "orders",
+        }
+        assert refused(await web.ask(again)) == "invalid_target"
+        await issuer.services.clients.change("web", {"audiences": ("elsewhere",)})
+        assert refused(await web.refresh(given["refresh_token"])) == "invalid_target", "rather than a token for nobody"
+        await issuer.services.clients.change("web", {"audiences": ("billing",)})
 
 
 async def test_another_client_cannot_redeem_the_code(
@@ -315,6 +350,26 @@ async def test_what_is_told_to_a_client_has_no_character_that_rfc_6749_forbids(
 ) -> None:
     back = await browser.get(web.request() + "&%22%5C=1&%22%5C=2")
     assert back.parameters["error_description"] == "a parameter is repeated"
+
+
+async def test_nobody_but_the_user_of_an_id_token_hint_will_do(
+    browser: HttpBrowser, web: WebClient, issuer: Replica
+) -> None:
+    """Or a client that renews silently would go on as whoever has logged in since."""
+    await issuer.services.clients.change("web", {"scopes": ("openid", "read")})
+    await issuer.services.users.add("bob", PASSWORD)
+    hint = granted(await web.redeem(await web.log_in(browser)))["id_token"]
+    assert "code" in (await browser.get(web.request(prompt="none", id_token_hint=hint))).parameters
+    page = await browser.log_in(await browser.get(web.request(prompt="login")), username="bob")
+    await browser.send(page, decision="allow")
+    assert "code" in (await browser.get(web.request(prompt="none"))).parameters
+
+    silent = await browser.get(web.request(prompt="none", id_token_hint=hint))
+    assert silent.parameters["error"] == "login_required"
+    login = await browser.get(web.request(id_token_hint=hint))
+    assert (await browser.log_in(login, username="bob")).parameters["error"] == "login_required"
+    assert "code" in (await browser.log_in(await browser.get(web.request(id_token_hint=hint)))).parameters
+    assert "code" in (await browser.get(web.request(prompt="none", id_token_hint="x.y.z"))).parameters, "no hint"
 
 
 async def test_an_id_token_has_the_nonce_and_the_session_of_the_login_and_ends_it(

@@ -17,6 +17,7 @@ SELECTORS = [
     {"scope": "write"},
     {"tenant": "acme"},
     {"roles": "admin"},
+    {"amr": "pwd"},
     {},
 ]
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tests.http_browser import HttpBrowser, WebClient
 from tests.issuer_under_test import Answer, Credentials, Installation, Replica, rejection, unverified
 
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
@@ -58,6 +59,18 @@ async def test_a_revocation_of_the_subject_reaches_what_came_of_its_token(
     assert not await issuer.active(token, service)
     refused = await exchange(issuer, service, subject)
     assert (refused.status, refused.json()["error"]) == (400, "invalid_request")
+
+
+@pytest.mark.parametrize("claims", [{"tenant": "acme"}, {"roles": "admin"}, {"amr": "pwd"}], ids=str)
+async def test_a_revocation_by_any_claim_of_its_user_reaches_what_came_of_a_token(
+    web: WebClient, browser: HttpBrowser, issuer: Replica, service: Credentials, claims: dict[str, str]
+) -> None:
+    answer = await web.redeem(await web.log_in(browser))
+    token = (await exchange(issuer, service, answer.json()["access_token"])).json()["access_token"]
+    assert await issuer.active(token, service)
+
+    await issuer.revoke(selector=claims)
+    assert not await issuer.active(token, service)
 
 
 @pytest.mark.parametrize(
