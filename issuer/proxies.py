@@ -7,6 +7,7 @@ as long as the one who added the entry is trusted; what stands left of that the 
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Final
 
@@ -16,6 +17,8 @@ Address = IPv4Address | IPv6Address
 
 FORWARDED: Final = "forwarded"
 MOST_HOPS: Final = 32
+MOST_REMEMBERED: Final = 1024
+"""Addresses of peers: most connections send more than one request, and most requests come from a few proxies."""
 IPV6_PREFIX: Final = 64
 """Bits by which IPv6 addresses are told apart: whoever has one has all that share them (RFC 6177)."""
 _NODE: Final = re.compile(r"\[([0-9A-Fa-f:.]{2,45})\](?::\w{1,8})?|([0-9.]{7,15})(?::\w{1,8})?")
@@ -52,6 +55,7 @@ class Proxies:
         self.header = header
         self._networks = [ip_network(network) for network in trusted]
         self.ignored: Counter[str] = Counter(untrusted=0, malformed=0)
+        self._told = lru_cache(MOST_REMEMBERED)(self._tell)  # reading an address anew costs more than all else here
 
     def client(self, peer: str | None, values: Sequence[str]) -> ClientAddress:
         """Who asks.
@@ -60,13 +64,21 @@ class Proxies:
             peer: address that the connection comes from; ``None`` where it has none.
             values: of the header, each line one, in their order.
         """
+        if not values:
+            return self._told(peer)
         address = _parsed(peer or "")
         if address is None:
             return ClientAddress("", None)
-        if values and not self._trusts(address):
+        if not self._trusts(address):
             self.ignored["untrusted"] += 1
-        elif values:
-            address = self._named(address, values)
+            return self._told(peer)
+        return self._of(self._named(address, values))
+
+    def _tell(self, peer: str | None) -> ClientAddress:
+        address = _parsed(peer or "")
+        return ClientAddress("", None) if address is None else self._of(address)
+
+    def _of(self, address: Address) -> ClientAddress:
         # Where nobody is trusted, a caller on this machine is as likely a proxy that nobody has told us of.
         unknown = address.is_loopback and not self._networks
         return ClientAddress(str(address), None if unknown else _key(address))

@@ -43,6 +43,8 @@ def set_up(settings: LogSettings) -> None:
     formatter = kind(
         foreign_pre_chain=steps, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *final]
     )
+    # Nothing of this is in our lines, and it is a good part of what a line costs (logging's howto, "Optimization").
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
     root = logging.getLogger()

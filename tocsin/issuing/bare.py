@@ -1,13 +1,14 @@
-"""``python -m tocsin.issuing.bare pyjwt|by-hand ALG``: the least that a token endpoint on aiohttp can be.
+"""``python -m tocsin.issuing.bare pyjwt|by-hand ALG [logged]``: the least that a token endpoint on aiohttp can be.
 
 One client, whose secret is compared in constant time, and the claims and headers of RFC 9068 and RFC 6749; no store, no
-other grant, no revocation, no request id, no metrics and no error other than 400 and 401. It announces its port and its
-client.
+other grant, no revocation, no request id, no metrics and no error other than 400 and 401. ``logged``, it has the access
+log that aiohttp comes with. It announces its port and its client.
 """
 
 import base64
 import hashlib
 import hmac
+import logging
 import secrets
 import sys
 import time
@@ -19,6 +20,8 @@ import click
 import jwt
 import msgspec
 from aiohttp import web
+from aiohttp.typedefs import Handler
+from aiohttp.web_log import AccessLogger
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
@@ -30,6 +33,7 @@ CLIENT_ID: Final = "demo"
 SECRET: Final = secrets.token_urlsafe(32)
 HASHES: Final = {CLIENT_ID: hashlib.sha256(SECRET.encode()).digest()}
 LIFETIME: Final = 900
+ACCESS: Final = AccessLogger(logging.getLogger("aiohttp.access"), AccessLogger.LOG_FORMAT)
 
 Sign = Callable[[Mapping[str, Any]], str]
 
@@ -75,7 +79,16 @@ _SIGN: Final[dict[str, Callable[[Any, bytes], bytes]]] = {"ES256": _es256, "RS25
 WAYS: Final[dict[str, Callable[[dict[str, str]], Sign]]] = {"pyjwt": with_pyjwt, "by-hand": by_hand}
 
 
-def application(sign: Sign) -> web.Application:
+@web.middleware
+async def access_log(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """As aiohttp's own server does it unless it is told not to."""
+    started = time.perf_counter()
+    response = await handler(request)
+    ACCESS.log(request, response, time.perf_counter() - started)
+    return response
+
+
+def application(sign: Sign, *, logged: bool) -> web.Application:
     """The endpoint."""
 
     async def token(request: web.Request) -> web.Response:
@@ -105,21 +118,23 @@ def application(sign: Sign) -> web.Application:
         }
         return web.json_response(answer, headers={"Cache-Control": "no-store", "Pragma": "no-cache"})
 
-    app = web.Application()
+    app = web.Application(middlewares=[access_log] if logged else [])
     app.router.add_post("/oauth2/token", token)
     return app
 
 
-def main(way: str, alg: str) -> None:
+def main(way: str, alg: str, logged: str = "") -> None:
     """Serve until told to stop."""
     jwk = generate(alg)
+    if logged:
+        logging.basicConfig(level=logging.INFO)
 
     def started(port: int) -> None:
         click.echo(msgspec.json.encode({"port": port, "client_id": CLIENT_ID, "client_secret": SECRET}))
         sys.stdout.flush()
 
     listening = serving.Listening(host="127.0.0.1", port=0)
-    serving.run(lambda: serving.serve(application(WAYS[way](jwk)), listening, started))
+    serving.run(lambda: serving.serve(application(WAYS[way](jwk), logged=bool(logged)), listening, started))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from tocsin.delivery.goals import DeliveryGoal as Goal
-from tocsin.issuing.servers import OURS, WHAT
+from tocsin.issuing.servers import OURS, QUIET, WHAT
 
 OF_BARE: Final = 0.8
 MOST_TIMES: Final = 2.0
@@ -29,20 +29,13 @@ def issuing_goals(figures: Mapping[str, Any]) -> Iterator[Goal]:
     """One for each figure that has been measured."""
     rates = figures.get("rates", {}).get("ES256", {})
     if rates:
-        share = against(rates[OURS], rates["pyjwt"])
-        others = [
-            f"{WHAT.get(name, name)} {median(turns, 'per_cpu'):,.0f}" for name, turns in rates.items() if name != OURS
-        ]
-        yield Goal(
-            "ES256 tokens for a second of processor, against a bare handler of aiohttp and PyJWT",
-            f"≥ {OF_BARE:.0%}",
-            f"{share:.0%} ({median(rates[OURS], 'per_cpu'):,.0f})",
-            ", ".join(others),
-            share >= OF_BARE,
-        )
+        yield _share(rates, QUIET, "pyjwt", "without an access log")
+        yield _share(rates, OURS, "pyjwt-logged", "each with its access log, as they come")
         for name in rates.keys() - WHAT.keys():
             times = against(rates[OURS], rates[name])
-            yield Goal(f"the same, against {name}", "ahead", f"{times:.2f} times", "", times > 1)
+            yield Goal(
+                f"ES256 tokens for a second of processor, against {name}", "ahead", f"{times:.2f} times", "", times > 1
+            )
     if "logins" in figures:
         yield _waiting(
             f"p99 of client_credentials while {figures['extent']['logins']} log in at once", figures["logins"]
@@ -57,6 +50,20 @@ def issuing_goals(figures: Mapping[str, Any]) -> Iterator[Goal]:
             "",
             loads <= MOST_LOADS,
         )
+
+
+def _share(rates: Mapping[str, Turns], ours: str, bare: str, how: str) -> Goal:
+    share = against(rates[ours], rates[bare])
+    others = [
+        f"{WHAT.get(name, name)} {median(turns, 'per_cpu'):,.0f}" for name, turns in rates.items() if name != ours
+    ]
+    return Goal(
+        f"ES256 tokens for a second of processor, against a bare handler of aiohttp and PyJWT, {how}",
+        f"≥ {OF_BARE:.0%}",
+        f"{share:.0%} ({median(rates[ours], 'per_cpu'):,.0f})",
+        ", ".join(others),
+        share >= OF_BARE,
+    )
 
 
 def _waiting(what: str, found: Mapping[str, float]) -> Goal:

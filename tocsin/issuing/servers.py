@@ -19,6 +19,7 @@ from tocsin.workspace import DEMO_SCOPES, Workspace
 from verifier_agent import Sources
 
 OURS: Final = "tocsin"
+QUIET: Final = "tocsin-quiet"
 ALGORITHMS: Final = ("ES256", "RS256")
 SETTINGS: Final = """
 signing_algorithms = ["ES256", "RS256"]
@@ -63,8 +64,12 @@ Started = Callable[[Path, str], AbstractAsyncContextManager[Server]]
 
 
 @asynccontextmanager
-async def ours(folder: Path, *_alg: str) -> AsyncIterator[Server]:
+async def ours(folder: Path, *_alg: str, settings: str = "") -> AsyncIterator[Server]:
     """``tocsin issuer`` as it is, on SQLite files.
+
+    Args:
+        folder: for everything of it.
+        settings: lines for its configuration.
 
     Raises:
         CommandFailed: it does not start.
@@ -72,7 +77,7 @@ async def ours(folder: Path, *_alg: str) -> AsyncIterator[Server]:
     workspace = Workspace(folder)
     await workspace.set_up(port=0, sidecar_port=0, demo=False)
     with workspace.config.open("a") as config:
-        config.write(SETTINGS)
+        config.write(SETTINGS + settings)
     clients = await _register(Sources.find({}, workspace.config).read(IssuerSettings))
     program = Program(OURS, ["tocsin", "--config", str(workspace.config), "issuer", "--json"], folder)
     async with program:
@@ -96,12 +101,17 @@ async def _register(settings: IssuerSettings) -> dict[str, Credentials]:
     return {name: Credentials(client.client_id, secret.reveal()) for name, (client, secret) in made.items()}
 
 
-def bare(way: str) -> Started:
+def quiet(folder: Path, *_alg: str) -> AbstractAsyncContextManager[Server]:
+    """Ours, as the bare one is: without the access log."""
+    return ours(folder, settings="access_log = false\n")
+
+
+def bare(way: str, *options: str) -> Started:
     """See ``tocsin.issuing.bare``."""
 
     @asynccontextmanager
     async def started(folder: Path, alg: str) -> AsyncIterator[Server]:
-        async with Program(f"bare-{way}", ["tocsin.issuing.bare", way, alg], folder) as program:
+        async with Program(f"bare-{way}", ["tocsin.issuing.bare", way, alg, *options], folder) as program:
             yield announced(program, alg)
 
     return started
@@ -115,7 +125,14 @@ def announced(program: Program, alg: str) -> Server:
 
 WHAT: Final = {
     OURS: "Tocsin",
+    QUIET: "Tocsin, access_log = false",
     "pyjwt": "a bare handler of aiohttp and PyJWT",
-    "by-hand": "the same, the token put together by hand",
+    "pyjwt-logged": "a bare handler with aiohttp's access log",
+    "by-hand": "a bare handler, the token put together by hand",
 }
-STARTED: Final[dict[str, Started]] = {OURS: ours, **{way: bare(way) for way in WAYS}}
+STARTED: Final[dict[str, Started]] = {
+    OURS: ours,
+    QUIET: quiet,
+    **{way: bare(way) for way in WAYS},
+    "pyjwt-logged": bare("pyjwt", "logged"),
+}
