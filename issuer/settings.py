@@ -68,7 +68,8 @@ class IssuerSettings(msgspec.Struct, frozen=True, kw_only=True):
         activation_timeout: how long a rotation that is due waits for agents that have not acknowledged the standby.
         jwks_lead_time: how long a standby is in the JWKS document before it signs, for those who poll that.
         migrate: whether to bring the store's tables up to date at start.
-        client_token_rate: how often one client may ask for tokens, in each process; see ``issuer.limits.rate.Rate``.
+        client_token_rate: how often one client may ask for tokens, and for codes of devices, in each process; see
+            ``issuer.limits.rate.Rate``.
         client_revocation_rate: how often one client may give back tokens.
         client_introspection_rate: how often one client may ask about tokens.
         address_rate: how often one address may ask for any of these, whoever asks there; operators are not counted.

@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from issuer.errors import OAuthError
+from issuer.errors import too_many
 from issuer.store.database import Database
 from issuer.store.schema import user_code_guesses
 
@@ -66,7 +66,7 @@ class UserCodeGuesses:
             return
         before = Guesses(row["count"], row["ends_at"])
         if before.are_too_many(row["now"]):
-            raise OAuthError("temporarily_unavailable", TOO_MANY, status=429)
+            raise too_many(TOO_MANY, before.ends_at - row["now"])
         await connection.execute(
             update(user_code_guesses)
             .where(user_code_guesses.c.sub == sub)

@@ -11,9 +11,11 @@ from issuer.devices.user_code import shown
 from issuer.endpoints.answers import json_answer
 from issuer.endpoints.client_authentication import authenticated_client
 from issuer.endpoints.form import read_form
+from issuer.endpoints.limits import count_call
 from issuer.endpoints.services import SERVICES
 from issuer.errors import OAuthError
 from issuer.grants.grant import granted_audience, granted_scope
+from issuer.limits.request_limits import Limit
 
 PAGE: Final = "/oauth2/device"
 
@@ -27,6 +29,7 @@ async def device_authorization(request: web.Request) -> web.Response:
     services = request.app[SERVICES]
     form = await read_form(request)  # 1
     client = await authenticated_client(request, form)  # 2
+    count_call(request, client, Limit.TOKEN)
     if DEVICE_GRANT not in client.grants:  # 3
         raise OAuthError("unauthorized_client", "this client may not use the device authorization grant")
     scope = granted_scope(client.scopes, form.get("scope"))  # 4

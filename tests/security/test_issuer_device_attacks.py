@@ -220,6 +220,16 @@ async def test_non_confidential_clients_get_nothing_without_a_person(tv: DeviceC
     assert answer.status == 401
 
 
+async def test_a_store_filled_with_devices_that_nobody_has(tmp_path: Path) -> None:
+    """Anybody may begin as a public client, as often as its rate at one address allows."""
+    installation = await Installation.create(tmp_path, client_token_rate="1/h burst 3")
+    await installation.client("tv", public=True, grants=(GRANT,))
+    async with installation.running() as issuer:
+        answers = [await DeviceClient(issuer, "tv").ask("/oauth2/device_authorization", {}) for _ in range(5)]
+    assert [answer.status for answer in answers] == [200, 200, 200, 429, 429]
+    assert int(answers[-1].headers["Retry-After"]) > 0
+
+
 async def test_codes_that_pass_by_on_their_way_are_in_no_log(
     tv: DeviceClient, alice: HttpBrowser, caplog: pytest.LogCaptureFixture
 ) -> None:

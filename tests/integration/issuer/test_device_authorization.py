@@ -8,7 +8,7 @@ from sqlalchemy import func, select, update
 
 from issuer.devices import DeviceStore, UserCodeGuesses
 from issuer.errors import StoreUnavailable
-from issuer.store.schema import devices, user_code_guesses, users
+from issuer.store.schema import devices, user_code_guesses
 from tests.http_browser import HttpBrowser, WebClient, http_browser
 from tests.http_device import GRANT, PAGE, DeviceClient, allow, enter, pass_time
 from tests.issuer_under_test import Answer, Installation, Replica, on_every_store, rejection, unverified
@@ -263,8 +263,8 @@ async def test_a_user_who_was_disabled_meanwhile_lets_nothing_in(
 ) -> None:
     codes = await tv.begin()
     await allow(browser, codes["user_code"])
-    async with issuer.services.database.write() as connection:
-        await connection.execute(update(users).values(disabled=True))  # without the event that goes with it
+    disabled = await issuer.admin("POST", "/users/alice/disable", {"reason": "has left"})
+    await issuer.admin("POST", f"/revocations/{disabled.json()['revocation']}/lift", {"reason": "she alone, then"})
     assert refused(await tv.poll(codes["device_code"])) == "invalid_grant"
 
 
