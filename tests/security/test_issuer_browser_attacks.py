@@ -405,8 +405,8 @@ async def test_revocation_between_the_password_and_the_session(
     log_in = issuer.services.users.log_in
     checked, go_on = asyncio.Event(), asyncio.Event()
 
-    async def held_up(username: str, password: str) -> User | None:
-        user = await log_in(username, password)
+    async def held_up(username: str, password: str, **more: Any) -> User | None:
+        user = await log_in(username, password, **more)
         checked.set()
         await go_on.wait()
         return user
