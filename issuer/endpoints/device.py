@@ -17,7 +17,7 @@ from issuer.errors import invalid_request
 from issuer.grants.user_grant import begun
 from issuer.pages.form_seal import stale
 from issuer.pages.scopes import described
-from issuer.sessions import Session
+from issuer.sessions import Session, login_claims
 from issuer.users import User
 
 ENTRY: Final = "device entry"
@@ -170,6 +170,6 @@ async def _user(services: Services, client: Client, waiting: Device, session: Se
         audience=waiting.audience,
         gsq=session.gsq,
         auth_time=session.auth_time,
-        claims={"sid": session.sid},
+        claims=login_claims(session.sid, session.amr),
     )
     return user if await services.tokens.would_stand(would_be) else None

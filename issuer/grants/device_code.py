@@ -9,6 +9,7 @@ from issuer.families import Family
 from issuer.grants.grant import Authorization, GrantRequest, granted_audience
 from issuer.grants.user_grant import REFRESH, new_family
 from issuer.parts import Parts
+from issuer.sessions import login_claims
 from verifier_agent import Secret
 
 
@@ -57,5 +58,5 @@ class DeviceCodeGrant:
             audience=device.audience,
             gsq=approval.gsq,
             auth_time=approval.auth_time,
-            claims={"sid": approval.sid, "amr": list(approval.amr)},
+            claims=login_claims(approval.sid, approval.amr),
         )

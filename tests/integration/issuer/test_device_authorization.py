@@ -184,7 +184,9 @@ async def test_what_has_ended_is_removed_but_a_device_is_told_for_a_while(tv: De
 
 @on_every_store
 @pytest.mark.parametrize(
-    "selector", [{"sub": "alice"}, {"client_id": "tv"}, {"sid": "…"}, {"tenant": "acme"}, {"aud": "films"}, {}], ids=str
+    "selector",
+    [{"sub": "alice"}, {"client_id": "tv"}, {"sid": "…"}, {"tenant": "acme"}, {"aud": "films"}, {"amr": "pwd"}, {}],
+    ids=str,
 )
 async def test_a_revocation_between_the_approval_and_the_poll_kills_it_and_a_lift_restores(
     tv: DeviceClient, browser: HttpBrowser, issuer: Replica, selector: dict[str, str]
