@@ -132,7 +132,7 @@ class UserStore:
         if row["disabled"]:
             return None
         if self._passwords.is_outdated(row["password"]):
-            await self._keep_password(row["sub"], await self._passwords.hash(password))
+            await self._keep_password(row["sub"], await self._passwords.hash(password), instead_of=row["password"])
         return _user(row)
 
     async def find(self, sub: str) -> User | None:
@@ -235,11 +235,13 @@ class UserStore:
             row = (await connection.execute(select(users).where(users.c.sub == sub))).mappings().one_or_none()
         return None if row is None else _user(row)
 
-    async def _keep_password(self, sub: str, kept: str) -> None:
+    async def _keep_password(self, sub: str, kept: str, *, instead_of: str | None = None) -> None:
+        """Keep another hash; where one is named that it is made instead of, only if that is still there."""
+        which = users.c.sub == sub
+        if instead_of is not None:  # another password may have been set while this one was hashed
+            which &= users.c.password == instead_of
         async with self._database.write() as connection:
-            await connection.execute(
-                update(users).where(users.c.sub == sub).values(password=kept, changed_at=self._database.time())
-            )
+            await connection.execute(update(users).where(which).values(password=kept, changed_at=self._database.time()))
 
     async def _row(self, username: str) -> RowMapping | None:
         try:
