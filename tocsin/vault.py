@@ -67,10 +67,10 @@ def rewrap(context: Context) -> int:
 def import_key(
     context: Context, file: Path, reason: str, kid: str | None, verify_only: bool, passphrase_file: Path | None
 ) -> None:
-    """Add the private key in FILE: PEM (PKCS #8, plain or under a passphrase) or JWK.
+    """Add the private key in FILE.
 
-    It becomes a standby, which signs after those that are there already; or verifies alone, until the longest token
-    that it may have signed until today has expired.
+    That is PEM (PKCS #8, plain or under a passphrase) or JWK. It becomes a standby, which signs after those that are
+    there already; or verifies alone, until the longest token that it may have signed until today has expired.
     """
     settings: IssuerSettings = context.read(IssuerSettings)
     jwk = _read(file, kid, passphrase_file)
@@ -103,7 +103,9 @@ def export_key(
     encrypt: bool,
     passphrase_file: Path | None,
 ) -> None:
-    """Take the private key KID out of the vault: into a file, or through a pipe, never to a terminal.
+    """Take the private key KID out of the vault.
+
+    It goes into a file or through a pipe, never to a terminal.
 
     The audit trail says so. Whoever has it can make tokens in the issuer's name: should it leak, `tocsin keys revoke`.
     """
