@@ -340,6 +340,7 @@ async def _background(services: Services, event_log: EventLog) -> AsyncIterator[
     )
     tasks = [
         asyncio.create_task(services.own_agent.run(services.relay.look), name="own-agent"),
+        asyncio.create_task(services.own_agent.stay_awake(), name="awake"),
         asyncio.create_task(services.relay.run(), name="relay"),
         asyncio.create_task(services.leadership.run(), name="leadership"),
         asyncio.create_task(services.feed.run(), name="feed"),

@@ -6,7 +6,7 @@ import os
 import signal
 import ssl
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
@@ -37,13 +37,19 @@ class IssuerProcess(IssuerClient):
     @classmethod
     @asynccontextmanager
     async def started(
-        cls, installation: Installation, *, tls: ssl.SSLContext | None = None, **more: object
+        cls,
+        installation: Installation,
+        *,
+        tls: ssl.SSLContext | None = None,
+        program: Sequence[str] = ("tocsin",),
+        **more: object,
     ) -> AsyncIterator["IssuerProcess"]:
         """A process on any free port, and its end whatever happens.
 
         Args:
             installation: whose settings it has.
             tls: what a client trusts, where it is to be talked to over TLS.
+            program: module that takes what ``tocsin`` does, and its own arguments before those.
             more: further settings, by name.
         """
         settings = installation.settings
@@ -57,7 +63,7 @@ class IssuerProcess(IssuerClient):
             **{f"TOCSIN_{name.upper()}": str(value) for name, value in more.items()},
         }
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-W", "error", "-m", "tocsin", "issuer", "--json", "--port", "0"),
+            *(sys.executable, "-W", "error", "-m", *program, "issuer", "--json", "--port", "0"),
             env=environment,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,

@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 POLL_SECONDS: Final = 0.05
 """How soon what another replica has decided is known here."""
 BATCH: Final = 500
+AWAKE_SECONDS: Final = 0.5
+ASLEEP_SECONDS: Final = 5.0
+"""Who has not had a turn for so long was stopped, and what he knows may have been overtaken."""
 
 
 class OwnAgent:
@@ -63,6 +66,7 @@ class OwnAgent:
         self._clock_guard = ClockGuard()
         self.clock_trusted = True
         self._catching_up = asyncio.Lock()
+        self._awake = self._woke = self._looked = clock.boot()
         self._ears: list[Callable[[bytes], None]] = []
         self._refused_after: dict[Stream, int] = {}  # where the outbox cannot be read on
 
@@ -110,6 +114,32 @@ class OwnAgent:
                 if self.rsq < seq:
                     await self.catch_up()
 
+    async def wake_up(self) -> None:
+        """Look at the store before anything is done, if this process was stopped, as by SIGSTOP or with its machine.
+
+        What it knew then may be of long ago: the key that signed may have retired since, and be published no more.
+
+        Raises:
+            StoreUnavailable: the store does not answer; with the process never stopped it is not asked.
+        """
+        self._have_a_turn()
+        if self._looked < self._woke:
+            async with self._catching_up:
+                if self._looked < self._woke:
+                    await self.catch_up()
+
+    async def stay_awake(self) -> None:
+        """Have a turn now and then, until cancelled, whatever the store does: who had none was stopped."""
+        while True:
+            self._have_a_turn()
+            await asyncio.sleep(AWAKE_SECONDS)
+
+    def _have_a_turn(self) -> None:
+        now = self._clock.boot()
+        if now - self._awake > ASLEEP_SECONDS:
+            self._woke = now
+        self._awake = now
+
     async def catch_up(self) -> bool:
         """Apply everything that the store has and we do not; whether there was anything.
 
@@ -144,6 +174,7 @@ class OwnAgent:
             self.verifier.state.observe(heads, received)
         elif trusted:
             log.error("store_clock_leaps", extra={"time": heads.time})
+        self._looked = max(self._looked, received)
         return self._known() != before_all
 
     def _apply(self, stream: Stream, text: bytes, received: float) -> None:

@@ -1,13 +1,14 @@
 """The store: SQLite for one host, PostgreSQL for many replicas."""
 
 import asyncio
+import logging
 import sqlite3
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 import aiosqlite
-from sqlalchemy import URL, Float, cast, event, func, literal_column, make_url
+from sqlalchemy import URL, Float, cast, event, func, literal_column, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -16,6 +17,8 @@ from sqlalchemy.sql.elements import ColumnElement
 from issuer.errors import StoreUnavailable
 from issuer.store.turns import Turns
 from verifier_agent import SettingInvalid
+
+log = logging.getLogger(__name__)
 
 ANSWER_SECONDS: Final = 10.0
 """Longest that one transaction may take, waiting for a connection included."""
@@ -66,8 +69,12 @@ class Database:
                 connect_args={
                     "timeout": 5,
                     "command_timeout": ANSWER_SECONDS,
-                    # What is answered must survive a crash, whatever the server's default.
-                    "server_settings": {"synchronous_commit": "on"},
+                    "server_settings": {
+                        # What is answered must survive a crash, whatever the server's default.
+                        "synchronous_commit": "on",
+                        # Who is stopped in the middle of a transaction must not keep its locks from all others.
+                        "idle_in_transaction_session_timeout": f"{ANSWER_SECONDS * 1000:.0f}",
+                    },
                 },
                 hide_parameters=True,  # errors are logged, and parameters name people
             )
@@ -104,6 +111,9 @@ class Database:
             _connected(self._writer) as connection,
             connection.begin(),
         ):
+            if seconds > ANSWER_SECONDS and self.kind == "postgresql":
+                idle = text(f"SET LOCAL idle_in_transaction_session_timeout = {seconds * 1000:.0f}")
+                await connection.execute(idle)
             yield connection
 
     def time(self) -> ColumnElement[float]:
@@ -186,6 +196,8 @@ async def _to_its_end(work: Coroutine[Any, Any, Any]) -> None:
         while not task.done():
             with suppress(asyncio.CancelledError):  # the first one is handed on
                 await asyncio.wait([task])
+        if not task.cancelled() and task.exception() is not None:  # the connection is gone, which was to be
+            log.debug("store_connection_lost", extra={"error": type(task.exception()).__name__})
         raise
 
 

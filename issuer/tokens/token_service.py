@@ -79,7 +79,7 @@ class TokenService:
         wanted = client.token_lifetime or settings.access_token_lifetime
         now = int(self._clock.now())
         lifetime = int(min(wanted, settings.token_lifetime_ceiling, (authorization.not_after or math.inf) - now))
-        key = await self._keys.signing_key(self._own_agent.verifier.state.keys.published, client.token_alg)
+        await self._signing_key(client.token_alg)  # without one, nothing is to be taken
         claims: dict[str, Any] = await enhanced(authorization, self._enhancers)
         claims |= {
             "iss": settings.issuer,
@@ -97,6 +97,7 @@ class TokenService:
         if authorization.family is not None:
             self._check_standing(authorization.family, claims)
         refresh_token = None if authorization.take is None else await authorization.take()
+        key = await self._signing_key(client.token_alg)  # again: that may have taken long
         access_token = await self._threads.sign(key, claims, "at+jwt")
         return IssuedToken(
             access_token=access_token,
@@ -107,6 +108,11 @@ class TokenService:
             issued_token_type=authorization.token_type,
             id_token=await self._id_token(authorization, key, access_token, now),
         )
+
+    async def _signing_key(self, alg: str | None) -> SigningKey:
+        """The key that signs, as it is published; also to a process that was stopped, and is going on."""
+        await self._own_agent.wake_up()
+        return await self._keys.signing_key(self._own_agent.verifier.state.keys.published, alg)
 
     async def _id_token(self, authorization: Authorization, key: SigningKey, access_token: str, now: int) -> str | None:
         if authorization.family is None or OPENID not in authorization.scope:

@@ -145,10 +145,10 @@ class _Bench:
         await self._admin.post(f"/admin/v1/keys/{kid}/revoke", {"reason": "benchmark"})
         answered = time.monotonic()
         new = await fetch_token(self._session, self._place.url, self._place.client)
-        refused = await self._hear("refused")
-        good = await self._ask({"good": new}, "good")
+        reports = await self._ask({"good": new}, "good")
+        refused, good = (max(at for report in reports for at in report[each]) for each in ("refused", "good"))
         await self._settled()
-        return max(refused) - answered, max(at for report in good for at in report["good"]) - answered
+        return refused - answered, good - answered
 
     async def _settled(self) -> None:
         """Wait until the new standby is known, as it would be before anybody needs it."""
@@ -174,16 +174,11 @@ class _Bench:
 
     async def _ask(self, command: dict[str, Any], member: str) -> list[dict[str, Any]]:
         await asyncio.gather(*(worker.write(command) for worker in self._workers))
-        async with asyncio.timeout(ROUND_SECONDS):
-            return list(await asyncio.gather(*(expect(worker, member) for worker in self._workers)))
-
-    async def _hear(self, member: str) -> list[float]:
         try:
             async with asyncio.timeout(ROUND_SECONDS):
-                reports = await asyncio.gather(*(expect(worker, member) for worker in self._workers))
+                return list(await asyncio.gather(*(expect(worker, member) for worker in self._workers)))
         except TimeoutError as error:
-            raise CommandFailed(f"a token of a revoked key was still good after {ROUND_SECONDS:.0f} s") from error
-        return [at for report in reports for at in report[member]]
+            raise CommandFailed(f"agents did not come to {member!r} within {ROUND_SECONDS:.0f} s") from error
 
 
 @asynccontextmanager

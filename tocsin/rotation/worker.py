@@ -5,8 +5,9 @@ and then answers one line after the other:
 
 - ``{"token": token}``: nothing; from now on this one is among those that are verified, and must be good.
 - ``{"report": true}``: ``{"verified": n, "refused": {code: n}}`` since the last time; the tokens are forgotten.
-- ``{"watch": token}``: ``{"armed": n}``, and ``{"refused": [monotonic seconds, …]}`` once every agent refuses it.
-- ``{"good": token}``: ``{"good": [monotonic seconds, …]}`` once every agent has found it good.
+- ``{"watch": token}``: ``{"armed": n}``; from now on it is looked for when each agent refuses this one.
+- ``{"good": token}``: ``{"refused": [monotonic seconds, …], "good": [monotonic seconds, …]}`` once every agent has
+  refused the one that is watched, and found this one good; neither waits for the other.
 """
 
 import asyncio
@@ -91,8 +92,9 @@ async def main(config: Path, count: int, rate: float, settings: dict[str, str]) 
         loading = asyncio.create_task(load.run())
         try:
             _say({"agents": sum(agent.is_ready for agent in agents)})
+            refused: list[asyncio.Task[float]] = []
             while line := await commands.readline():
-                await _serve(msgspec.json.decode(line), agents, load)
+                await _serve(msgspec.json.decode(line), agents, load, refused)
         finally:
             loading.cancel()
             await asyncio.wait([loading])
@@ -103,18 +105,20 @@ def _enrolled(agent: Agent) -> bool:
     return report is not None and report.enrolled
 
 
-async def _serve(command: dict[str, Any], agents: Sequence[Agent], load: Load) -> None:
+async def _serve(
+    command: dict[str, Any], agents: Sequence[Agent], load: Load, refused: list[asyncio.Task[float]]
+) -> None:
     if "token" in command:
         load.tokens.append(command["token"])
     elif "report" in command:
         _say(load.report())
     elif "watch" in command:
-        refused = [asyncio.create_task(_until(agent, command["watch"], good=False)) for agent in agents]
+        refused[:] = [asyncio.create_task(_until(agent, command["watch"], good=False)) for agent in agents]
         await asyncio.sleep(0)
         _say({"armed": len(agents)})
-        _say({"refused": list(await asyncio.gather(*refused))})
     else:
-        _say({"good": list(await asyncio.gather(*(_until(agent, command["good"], good=True) for agent in agents)))})
+        good = [asyncio.create_task(_until(agent, command["good"], good=True)) for agent in agents]
+        _say({"good": list(await asyncio.gather(*good)), "refused": list(await asyncio.gather(*refused))})
 
 
 async def _until(agent: Agent, token: str, *, good: bool) -> float:

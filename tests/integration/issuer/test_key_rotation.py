@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import jwt
 import pytest
 from sqlalchemy import func, select, update
 
@@ -14,9 +15,10 @@ from issuer.keys.life_cycle import KeyPolicy
 from issuer.keys.vault import KeyVault, SealedKey
 from issuer.leadership import LeadershipLost
 from issuer.leadership.leadership import EPOCH
+from issuer.outbox.own_agent import ASLEEP_SECONDS, POLL_SECONDS
 from issuer.store.schema import keys, leases, outbox
 from tests.integration.issuer.test_fleet import agents_client, enrolled, settings
-from tests.issuer_under_test import Installation, Replica, on_every_store, until, unverified
+from tests.issuer_under_test import Installation, Replica, ShiftedClock, on_every_store, until, unverified
 from verifier_agent import OnStale
 
 DAY = 86_400.0
@@ -278,3 +280,40 @@ async def test_a_forced_rotation_says_in_the_audit_trail_what_it_was_forced_past
         assert (await issuer.admin("POST", "/keys/rotate", {"reason": "now", "force": True})).status == 200
 
         assert (await reasons(issuer))[-1].startswith("now (forced: it has to be in the JWKS for ")
+
+
+class SleepingClock(ShiftedClock):
+    """This machine's, which has slept for as long as a test says."""
+
+    slept = 0.0
+
+    def boot(self) -> float:
+        """Boot-time clock, seconds; it goes on meanwhile."""
+        return super().boot() + self.slept
+
+
+async def test_a_replica_that_was_stopped_looks_at_the_store_before_it_signs(
+    installation: Installation, issuer: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = SleepingClock()
+
+    async def deaf(_pause: float) -> None:
+        await asyncio.Event().wait()
+
+    async with installation.running(port=0, clock=clock) as stopped:
+        monkeypatch.setattr(stopped.services.own_agent, "_settle_for", deaf)
+        await asyncio.sleep(2 * POLL_SECONDS)
+        before = kid(await stopped.token(installation.demo))
+        assert (await issuer.admin("POST", f"/keys/{before}/revoke", {"reason": "leaked"})).status == 200
+        assert kid(await stopped.token(installation.demo)) == before, "it has not heard of it"
+
+        clock.slept = ASLEEP_SECONDS + 1.0
+
+        after = [kid(await stopped.token(installation.demo)) for _ in range(2)]
+    assert before not in after
+    assert after == [kid(await issuer.token(installation.demo))] * 2
+
+
+def kid(token: str) -> str:
+    found: str = jwt.get_unverified_header(token)["kid"]
+    return found
