@@ -172,7 +172,7 @@ def check_each_transition_is_made_once(key_sets: Sequence[KeySet]) -> None:
 
 
 @asynccontextmanager
-async def replicas(url: str, folder: Path, **lock: str) -> AsyncIterator[Replicas]:
+async def replicas(url: str, folder: Path, **lock: Any) -> AsyncIterator[Replicas]:
     """Both, asked for tokens all the time."""
     installation = await Installation.create(folder, store=url)
     client = await agents_client(installation)
