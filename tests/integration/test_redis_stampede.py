@@ -83,8 +83,6 @@ async def fleet(
     redis_server: Service, issuer: IssuerSimulator, source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Fleet]:
     """Agents that have just started, with nothing in Redis. They have one processor, and so more time than usual."""
-    monkeypatch.setattr("verifier_agent.redis.servers.CONNECT_SECONDS", PATIENT)
-    monkeypatch.setattr("verifier_agent.redis.connection.CONNECT_SECONDS", PATIENT)
     monkeypatch.setattr("verifier_agent.redis.connection.BULK_ANSWER_SECONDS", PATIENT)
     async with AsyncExitStack() as stack:
         yield Fleet(redis_server.address, issuer, source, stack)

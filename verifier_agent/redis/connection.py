@@ -11,7 +11,7 @@ import redis
 from verifier_agent.clocks import Clock
 from verifier_agent.errors import StoreUnavailable
 from verifier_agent.redis.breaker import Breaker, BreakerState
-from verifier_agent.redis.servers import CONNECT_SECONDS, Command, Servers, servers_at
+from verifier_agent.redis.servers import Command, Servers, connect_seconds, servers_at
 from verifier_agent.redis.settings import Deployment, RedisPlace
 
 log = logging.getLogger(__name__)
@@ -35,8 +35,8 @@ class RedisRefused(StoreUnavailable):
 class RedisConnection:
     """Redis, to be asked by several; each call ends within its budget.
 
-    A call of an open connection waits for ``answer_seconds``; one that has to connect first, for as long as that and
-    ``CONNECT_SECONDS``; and where servers have to be found, for ``DISCOVERY_SECONDS`` more.
+    A call of an open connection waits for ``answer_seconds``; one that has to connect first, for ``connect_seconds``
+    more; and where servers have to be found, for ``DISCOVERY_SECONDS`` on top of that.
 
     Attributes:
         place: where it is.
@@ -65,7 +65,7 @@ class RedisConnection:
         self.calls = 0
         self._clock = clock
         self._servers = servers_at(place, answer_seconds)
-        self._budget = answer_seconds + CONNECT_SECONDS
+        self._budget = answer_seconds + connect_seconds(answer_seconds)
         if place.deployment is not Deployment.SINGLE:
             self._budget += DISCOVERY_SECONDS
         self._is_suspect = False

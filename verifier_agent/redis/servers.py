@@ -16,6 +16,7 @@ from verifier_agent.redis.settings import Deployment, RedisPlace
 Command: TypeAlias = tuple[str | bytes | int, ...]
 
 CONNECT_SECONDS: Final = 0.1
+"""To connect, TLS and login included; as long as an answer may take, where that is longer."""
 MAX_CONNECTIONS: Final = 4
 
 
@@ -62,7 +63,7 @@ class OneServer:
             port=port,
             db=place.database,
             max_connections=MAX_CONNECTIONS,
-            timeout=answer_seconds + CONNECT_SECONDS,
+            timeout=answer_seconds + connect_seconds(answer_seconds),
             **options,
         )
         self._client = Redis(connection_pool=self._pool)
@@ -166,10 +167,15 @@ async def _pipelined(client: Redis, commands: Sequence[Command]) -> list[Any]:
     return answers
 
 
+def connect_seconds(answer_seconds: float) -> float:
+    """How long connecting may take, of a server whose answers may take ``answer_seconds``."""
+    return max(CONNECT_SECONDS, answer_seconds)
+
+
 def _options(answer_seconds: float) -> dict[str, Any]:
     return {
         "socket_timeout": answer_seconds,
-        "socket_connect_timeout": CONNECT_SECONDS,
+        "socket_connect_timeout": connect_seconds(answer_seconds),
         "retry": Retry(NoBackoff(), 0),
         "protocol": 2,  # one round trip less to connect
         "maint_notifications_config": MaintNotificationsConfig(enabled=False),
