@@ -16,12 +16,13 @@ def lease(store: Store, holder: str) -> Lease:
 async def let_it_run_out(store: Store) -> None:
     """As if ``LEASE_SECONDS`` had passed on the store's clock since it was renewed."""
     async with store.database.write() as connection:
-        await connection.execute(update(leases).values(expires_at=leases.c.expires_at - LEASE_SECONDS))
+        sooner = leases.c.expires_at - LEASE_SECONDS
+        await connection.execute(update(leases).where(leases.c.name == RELAY).values(expires_at=sooner))
 
 
 async def seconds_left(store: Store) -> float:
     async with store.database.write() as connection:
-        left = select(leases.c.expires_at - store.database.time())
+        left = select(leases.c.expires_at - store.database.time()).where(leases.c.name == RELAY)
         return float((await connection.execute(left)).scalar_one())
 
 
