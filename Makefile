@@ -29,7 +29,7 @@ run: $(VENV)/run.stamp ## the same, kept up: issuer on 8080, sidecar on 8081, wi
 services: $(VENV)/dev.stamp ## fetch or build Kafka, Redis, Consul and PostgreSQL for the tests (once, 4 to 8 minutes; cached)
 	@$(BIN)/python -m tests.services build
 
-test: $(VENV)/dev.stamp services ## the whole test suite on real services (about 7 minutes on two cores, services built once before)
+test: $(VENV)/dev.stamp services ## the whole test suite on real services (20 to 25 minutes on two cores, services built once before)
 	@$(BIN)/python -m pytest
 
 fast: $(VENV)/dev.stamp ## unit tests, vectors, and attacks on the verifier: nothing is started (under 20 s)
