@@ -38,7 +38,10 @@ def generate(alg: str) -> PrivateJwk:
     Raises:
         KeyError: no such algorithm.
     """
-    return private_jwk(_GENERATE[alg](), alg)
+    while True:
+        jwk = private_jwk(_GENERATE[alg](), alg)
+        if not jwk["kid"].startswith("-"):  # operators type it as an argument, where that would be an option
+            return jwk
 
 
 def private_jwk(key: PrivateKey, alg: str, kid: str | None = None) -> PrivateJwk:

@@ -86,3 +86,7 @@ def test_a_signing_key_does_not_show_its_private_half() -> None:
 
     assert jwk["kid"] in shown
     assert jwk["d"] not in shown
+
+
+def test_no_kid_looks_like_an_option_of_a_command() -> None:
+    assert not any(generate("EdDSA")["kid"].startswith("-") for _ in range(500))
