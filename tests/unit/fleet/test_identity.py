@@ -56,3 +56,7 @@ def test_a_folder_that_cannot_be_written_does_not_keep_an_agent_from_having_a_ke
     (tmp_path / "file").write_text("no folder")
 
     assert KeptIdentity(tmp_path / "file" / "state").take().agent
+
+
+def test_no_agents_name_looks_like_an_option_of_a_command() -> None:
+    assert not any(AgentIdentity.create().agent.startswith("-") for _ in range(500))
