@@ -9,7 +9,6 @@ from typing import Any, Final
 
 import msgspec
 
-from verifier_agent.clocks import Clock
 from verifier_agent.consul.connection import ConsulConnection, Folder
 from verifier_agent.consul.errors import ConsulUnavailable
 
@@ -53,7 +52,6 @@ class FolderWatch:
         connection: ConsulConnection,
         folder: str,
         tell: Callable[[Mapping[str, str]], bool],
-        clock: Clock,
         *,
         cache: Path | None = None,
         refuse: Callable[[str], None] = lambda _: None,
@@ -65,7 +63,6 @@ class FolderWatch:
             connection: to Consul.
             folder: below the prefix.
             tell: is given the values by name; says whether they are good.
-            clock: of this machine.
             cache: file to keep the last good values in.
             refuse: is told why what the folder holds cannot even be read.
             chance: between two bounds, for the pauses of a fleet.
@@ -76,7 +73,6 @@ class FolderWatch:
         self._connection = connection
         self._folder = folder
         self._tell = tell
-        self._clock = clock
         self._cache = cache
         self._refuse = refuse
         self._chance = chance

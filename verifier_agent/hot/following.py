@@ -84,7 +84,6 @@ async def following(
             connection,
             folder,
             lambda values: configuration.offer_remote(values, clock.now()),
-            clock,
             cache=settings.consul_cache and settings.consul_cache / f"consul-{folder}.json",
             refuse=lambda detail: configuration.refuse(CONSUL, detail, clock.now()),
         )

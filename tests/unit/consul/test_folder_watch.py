@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from verifier_agent.clocks import SystemClock
 from verifier_agent.consul import ConsulPlace, ConsulUnavailable
 from verifier_agent.consul.connection import ConsulConnection, Folder
 from verifier_agent.consul.watch import MAX_VALUES, FolderWatch
@@ -53,9 +52,7 @@ class Told:
 
 
 def watching(connection: ConsulConnection, told: Told, cache: Path | None = None) -> FolderWatch:
-    return FolderWatch(
-        connection, "door", told, SystemClock(), cache=cache, refuse=told.refused.append, chance=lambda *_: 0.0
-    )
+    return FolderWatch(connection, "door", told, cache=cache, refuse=told.refused.append, chance=lambda *_: 0.0)
 
 
 async def after(connection: Scripted, told: Told, cache: Path | None = None) -> FolderWatch:
