@@ -51,6 +51,10 @@ class Database:
         Raises:
             SettingInvalid: it is no URL of a store; the message holds no password.
         """
+        self._in_use = 0
+        self._unused = asyncio.Event()
+        self._unused.set()
+        self._closed = False
         parsed = _parsed(url)
         self.kind = parsed.drivername
         self.url = parsed.set(drivername=_DRIVERS[self.kind])
@@ -91,7 +95,7 @@ class Database:
         Raises:
             StoreUnavailable: the store does not answer.
         """
-        async with _bounded(), _connected(self._reader) as connection:
+        async with _bounded(), self._connected(self._reader) as connection:
             yield connection
 
     @asynccontextmanager
@@ -108,7 +112,7 @@ class Database:
         async with (
             _bounded(seconds),
             self.turns.turn(urgent=urgent),
-            _connected(self._writer) as connection,
+            self._connected(self._writer) as connection,
             connection.begin(),
         ):
             if seconds > ANSWER_SECONDS and self.kind == "postgresql":
@@ -129,9 +133,42 @@ class Database:
         return cast(func.extract("epoch", func.statement_timestamp()), Float)
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Close all connections when those who have one are done; there is none afterwards.
+
+        One that came back later would be closed by nobody.
+        """
+        self._closed = True
+        await _to_its_end(self._dispose())
+
+    async def _dispose(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await self._unused.wait()
         await self._writer.dispose()
         await self._reader.dispose()
+
+    @asynccontextmanager
+    async def _connected(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+        """A connection out of the pool, had and given back whole.
+
+        Cancelled while one is opened or given back, SQLAlchemy would forget it unclosed.
+        """
+        if self._closed:
+            raise StoreUnavailable("the store is closed: this process stops")
+        connection = engine.connect()
+        self._in_use += 1
+        self._unused.clear()
+        try:
+            await _to_its_end(connection.start())
+            yield connection
+        finally:
+            try:
+                if connection.sync_connection is not None:
+                    await _to_its_end(connection.close())
+            finally:
+                self._in_use -= 1
+                if not self._in_use:
+                    self._unused.set()
 
 
 def _parsed(url: str) -> URL:
@@ -169,22 +206,6 @@ async def _bounded(seconds: float = ANSWER_SECONDS) -> AsyncIterator[None]:
         raise
     except OSError as error:  # asyncpg lets a refused connection through as it is
         raise StoreUnavailable(f"the store is out of reach: {error}") from error
-
-
-@asynccontextmanager
-async def _connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    """A connection out of the pool, had and given back whole.
-
-    Cancelled while one is opened or given back, SQLAlchemy would forget it unclosed, or be at it still when the pool is
-    disposed of.
-    """
-    connection = engine.connect()
-    try:
-        await _to_its_end(connection.start())
-        yield connection
-    finally:
-        if connection.sync_connection is not None:
-            await _to_its_end(connection.close())
 
 
 async def _to_its_end(work: Coroutine[Any, Any, Any]) -> None:
