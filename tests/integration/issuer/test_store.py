@@ -111,6 +111,7 @@ async def test_the_stores_clock_is_that_of_the_epoch_and_does_not_go_back(store:
 
 @pytest.mark.parametrize("times", [1, 2])
 async def test_a_connection_cancelled_while_it_opens_is_closed(tmp_path: Path, times: int) -> None:
+    others = set(_connection_threads())  # of issuers that run for a whole module
     for attempt in range(TRIES):
         database = Database(f"sqlite:///{tmp_path}/store.db")
         cancelled = asyncio.create_task(_read(database))
@@ -122,7 +123,7 @@ async def test_a_connection_cancelled_while_it_opens_is_closed(tmp_path: Path, t
             await cancelled
         await database.close()
 
-    for thread in _connection_threads():
+    for thread in set(_connection_threads()) - others:
         thread.join(5)
         assert not thread.is_alive()
 
@@ -137,6 +138,32 @@ async def test_a_connection_that_does_not_open_leaves_nothing_that_would_answer_
         assert set(_connection_threads()) <= others
 
     await database.close()
+
+
+@on_every_store
+async def test_a_store_is_closed_when_those_who_have_a_connection_are_done_and_gives_none_afterwards(
+    store: Store,
+) -> None:
+    database = store.beside().database
+    entered, leave = asyncio.Event(), asyncio.Event()
+
+    async def reading() -> None:
+        async with database.read() as connection:
+            entered.set()
+            await leave.wait()
+            await connection.execute(select(1))
+
+    reader = asyncio.create_task(reading())
+    await entered.wait()
+    closing = asyncio.create_task(database.close())
+    await asyncio.sleep(0)
+    with pytest.raises(StoreUnavailable, match="closed"):
+        await _read(database)
+    assert not closing.done()
+
+    leave.set()
+    await reader
+    await closing
 
 
 async def _read(database: Database) -> None:
