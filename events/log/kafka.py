@@ -12,6 +12,7 @@ from typing import Final, Self
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+from aiokafka.structs import RecordMetadata
 
 from events.errors import LogUnavailable, PositionLost
 from events.log.kafka_settings import CALL_SECONDS, MAX_MESSAGE_BYTES, KafkaSettings
@@ -22,7 +23,7 @@ from events.signing import UnverifiedEvent
 from events.streams import Stream
 
 STOP_SECONDS: Final = 5.0
-"""Longest wait for a client to stop: more than the time after which a producer drops what nobody acknowledges."""
+"""Longest wait for a client to stop."""
 FETCH_WAIT_MS: Final = 2500
 """How long a broker keeps a fetch that it has nothing for. There is a heartbeat each second."""
 
@@ -67,12 +68,16 @@ class KafkaLog:
         """
         key = str(stream).encode() if stream is Stream.KEYS else None
         producer = await self._producing()
+        topic = self._settings.topic(stream)
+        sent: list[asyncio.Future[RecordMetadata]] = []
         try:
             async with asyncio.timeout(CALL_SECONDS):
-                topic = self._settings.topic(stream)
-                sent = [await producer.send(topic, data, key=key, partition=0) for data in events]
-                offsets = [(await acknowledged).offset for acknowledged in sent]
+                for data in events:
+                    sent.append(await producer.send(topic, data, key=key, partition=0))
+                offsets = [each.offset for each in await asyncio.gather(*sent)]
         except (KafkaError, TimeoutError, OSError) as error:
+            for each in sent:
+                each.cancel()  # nobody asks any more what became of it
             await self._drop_producer(producer)
             raise LogUnavailable(f"Kafka did not acknowledge: {_words(error)}") from error
         if offsets:
@@ -225,7 +230,7 @@ class KafkaLog:
         if self._producer is failed:
             self._producer = None
         if failed is not None:
-            await _stopped(failed)
+            await _cut_off(failed)
 
     async def _drop_consumer(self) -> None:
         consumer, self._consumer = self._consumer, None
@@ -251,22 +256,36 @@ async def _started(client: AIOKafkaProducer | AIOKafkaConsumer) -> None:
         raise
 
 
+async def _cut_off(producer: AIOKafkaProducer) -> None:
+    """Stop a producer, whatever it still has to say: by itself it does not stop before a broker has taken that, and
+    told to stop within some time it would leave its tasks behind.
+    """
+    producer._closed = True  # noqa: SLF001 - there is no public way
+    sender = producer._sender.sender_task  # noqa: SLF001
+    await producer.client.close()  # what waits for an answer there fails now
+    for _ in range(2):  # told once, it waits for what it has sent; told twice, no more
+        if sender is not None and not sender.done():
+            sender.cancel()
+            await asyncio.wait([sender], timeout=STOP_SECONDS / 5)
+
+
 async def _stopped(client: AIOKafkaProducer | AIOKafkaConsumer) -> None:
-    """Stop a client that may be beyond stopping; what it still had to say does not matter any more."""
+    """Stop a client that may be beyond stopping."""
     task = asyncio.current_task()
     cancelled = task.cancelling() if task else 0
+    connections = client._client if isinstance(client, AIOKafkaConsumer) else client.client  # noqa: SLF001
     try:
         async with asyncio.timeout(STOP_SECONDS):
             await client.stop()
     except (KafkaError, TimeoutError, OSError) as error:
         log.debug("kafka_client_not_stopped", extra={"error": _words(error)})
+        await connections.close()
     except asyncio.CancelledError:
+        # Before it has hung up, a client lets out the cancellation of its own fetches
+        # (https://github.com/aio-libs/aiokafka/issues/647), which would end whoever reads.
+        await connections.close()
         if task and task.cancelling() > cancelled:
             raise
-        # Nobody has cancelled us. Before it has hung up, the client lets out the cancellation of its own fetches
-        # (https://github.com/aio-libs/aiokafka/issues/647), which would end whoever reads.
-        connections = client._client if isinstance(client, AIOKafkaConsumer) else client.client  # noqa: SLF001
-        await connections.close()
 
 
 def _words(error: BaseException) -> str:

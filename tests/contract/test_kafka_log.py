@@ -1,6 +1,7 @@
 """What is particular to the log in Kafka: brokers that are away, hang, trim or forget."""
 
 import asyncio
+import gc
 import socket
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -59,6 +60,7 @@ def impatient() -> Iterator[None]:
     """Calls give up sooner than in earnest, so that tests of giving up take less long."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("events.log.kafka.CALL_SECONDS", 1.0)
+        patch.setattr("events.log.kafka.STOP_SECONDS", 1.0)
         patch.setattr("events.log.kafka_topics.CALL_SECONDS", 1.0)
         yield
 
@@ -159,6 +161,27 @@ async def test_a_broker_that_hangs_is_unavailable(kafka_broker_of_its_own: Servi
     await asyncio.to_thread(broker.resume)
     await _retried(lambda: log.append(Stream.KEYS, [b"after"]))
     await log.close()
+
+
+async def test_what_is_given_up_leaves_nothing_running(
+    kafka_broker_of_its_own: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    broker = kafka_broker_of_its_own
+    log = open_log(await made(broker, "tocsin."))
+    await log.append(Stream.KEYS, [b"before"])
+    await log.read({Stream.KEYS: None}, wait=10.0)
+    await asyncio.to_thread(broker.pause)
+    with impatient():
+        for _ in range(2):
+            with pytest.raises(LogUnavailable):
+                await log.append(Stream.KEYS, [b"1", b"2", b"3"])
+        await log.close()
+
+    left = {task.get_name(): task for task in asyncio.all_tasks() if task is not asyncio.current_task()}
+    gc.collect()
+    assert not left
+    assert not [record for record in caplog.records if record.name == "asyncio"]
+    await asyncio.to_thread(broker.resume)
 
 
 async def test_a_log_that_was_emptied_has_lost_every_position(kafka_broker_of_its_own: Service) -> None:
