@@ -27,7 +27,8 @@ SLICE_SECONDS: Final = 0.002
 MASS_BYTES: Final = 100_000
 """Beyond this an event takes a slice or several by itself: 6 ms for a mass revocation of 50,000."""
 FIRST_BACKOFF: Final = 0.1
-LAST_BACKOFF: Final = 2.0
+LAST_BACKOFF: Final = 1.0
+"""Who comes back is heard again within two of these."""
 TRIAL_SECONDS: Final = 20.0
 
 

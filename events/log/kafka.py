@@ -73,7 +73,7 @@ class KafkaLog:
         try:
             async with asyncio.timeout(CALL_SECONDS):
                 for data in events:
-                    sent.append(await producer.send(topic, data, key=key, partition=0))
+                    sent.append(await producer.send(topic, data, key=key, partition=0))  # noqa: PERF401 - some may fail
                 offsets = [each.offset for each in await asyncio.gather(*sent)]
         except (KafkaError, TimeoutError, OSError) as error:
             for each in sent:

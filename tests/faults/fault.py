@@ -26,7 +26,7 @@ class Fault:
     """Something that breaks.
 
     Attributes:
-        subject: what: ``kafka``, ``redis``, ``issuer``, ``postgresql``, ``agent``, or two of them.
+        subject: what: ``kafka``, ``redis``, ``consul``, ``issuer``, ``postgresql``, ``agent``, or two of them.
         name: how.
         begin: breaks it.
         mend: puts it right; when it returns, that part works again.
@@ -107,6 +107,12 @@ def kafka_faults() -> list[Fault]:
 def redis_faults() -> list[Fault]:
     """Of Redis."""
     return service_faults("redis", lambda system: system.redis, "agents-redis")
+
+
+def consul_faults() -> list[Fault]:
+    """Of Consul. That what it says is followed again is tested elsewhere; here, that nothing else hangs on it."""
+    faults = service_faults("consul", lambda system: system.consul, "agents-consul")
+    return [each for each in faults if each.name != "on a full disk"]  # it ends, which is being killed
 
 
 def postgresql_faults() -> list[Fault]:

@@ -3,6 +3,7 @@
 from tests.faults.fault import (
     Fault,
     agent_faults,
+    consul_faults,
     issuer_faults,
     kafka_faults,
     nothing,
@@ -24,6 +25,8 @@ PAIRS = (
     ("kafka emptied", "agent emptied"),
     ("redis emptied", "agent killed"),
     ("redis hung", "agent emptied"),
+    ("consul killed", "agent killed"),
+    ("consul black-holed", "agent killed"),
     ("issuer killed", "agent killed"),
     ("issuer killed", "postgresql killed"),
 )
@@ -31,7 +34,15 @@ PAIRS = (
 
 def single_faults() -> list[Fault]:
     """One part at a time, on PostgreSQL."""
-    return [CONTROL, *kafka_faults(), *redis_faults(), *issuer_faults(), *postgresql_faults(), *agent_faults()]
+    return [
+        CONTROL,
+        *kafka_faults(),
+        *redis_faults(),
+        *consul_faults(),
+        *issuer_faults(),
+        *postgresql_faults(),
+        *agent_faults(),
+    ]
 
 
 def pairs() -> list[Fault]:

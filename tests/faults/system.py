@@ -5,11 +5,12 @@
     worker one, worker two ── agents-kafka ──▶ Kafka ◀── issuer-kafka ── issuer ── issuer-store ──▶ PostgreSQL
                │ │                                                         ▲
                │ └────────────────── agents-issuer ────────────────────────┘
-               └── agents-redis ──▶ Redis
+               ├── agents-redis ──▶ Redis
+               └── agents-consul ──▶ Consul
 
 Worker one has the agents ``plain`` (Kafka alone) and ``strict`` (which denies when it is staler than 3 s); worker two
 has ``warm`` (a folder, the issuer's snapshots) and ``shared`` (Redis). All but ``plain`` have the issuer's feed to fall
-back to.
+back to, and those of worker two their configuration in Consul.
 """
 
 import asyncio
@@ -35,6 +36,7 @@ from tests.faults.relay import Mode
 from tests.faults.seen import AgentSeen, WorkerSeen
 from tests.issuer_under_test import Installation, IssuerClient
 from tests.services.cache import Cache
+from tests.services.consul import Consul
 from tests.services.ports import free_ports
 from tests.services.postgresql import PostgreSQL, fresh_database
 from tests.services.program_service import ProgramService
@@ -55,7 +57,7 @@ KAFKA_TASKS: Final = (
 )
 """Of a client that reads. The last is of that coordinator, too."""
 LOCK_FILE: Final = "tocsin.lock"
-LINES: Final = ("agents-kafka", "issuer-kafka", "agents-redis", "agents-issuer", "issuer-store")
+LINES: Final = ("agents-kafka", "issuer-kafka", "agents-redis", "agents-consul", "agents-issuer", "issuer-store")
 
 
 class System:
@@ -64,6 +66,7 @@ class System:
     Attributes:
         kafka: the broker.
         redis: the server.
+        consul: the server.
         postgresql: the server; ``None`` when the store is an SQLite file.
         workers: ``one`` and ``two``.
         issuer: the issuer's process.
@@ -94,6 +97,7 @@ class System:
         kind = RelayedKafka(Cache.of(os.environ), listeners)
         self.kafka = ProgramService(kind, kind.program())
         self.redis = ProgramService(Redis(), Redis().program())
+        self.consul = ProgramService(Consul(Cache.of(os.environ)), Consul(Cache.of(os.environ)).program())
         self.postgresql = None if sqlite else ProgramService(PostgreSQL(), PostgreSQL().program())
         self._targets = {"agents-kafka": inner[0], "issuer-kafka": inner[1], "agents-issuer": inner[2]}
         self.workers: dict[str, Child] = {}
@@ -118,13 +122,12 @@ class System:
         await self._stack.aclose()
 
     async def _start(self) -> None:
-        for service in (self.kafka, self.redis, self.postgresql):
-            if service is not None:
-                self._stack.push_async_callback(asyncio.to_thread, service.close)
-        await asyncio.gather(
-            *(asyncio.to_thread(each.start) for each in (self.kafka, self.redis, self.postgresql) if each is not None)
-        )
+        services = [each for each in (self.kafka, self.redis, self.consul, self.postgresql) if each is not None]
+        for service in services:
+            self._stack.push_async_callback(asyncio.to_thread, service.close)
+        await asyncio.gather(*(asyncio.to_thread(each.start) for each in services))
         self._targets["agents-redis"] = _port(self.redis.address)
+        self._targets["agents-consul"] = _port(self.consul.address)
         store = None
         if self.postgresql is not None:
             database = await asyncio.to_thread(fresh_database, self.postgresql.address)
@@ -191,11 +194,12 @@ class System:
             "start_timeout": START_SECONDS,
         }
         safe = usual | {"fallback_log": f"http://127.0.0.1:{issuer}/events"}
+        configured = safe | {"consul": f"http://127.0.0.1:{self._relays['agents-consul']}"}
         saved = {"state_dir": self.state_dir, "snapshot_url": f"http://127.0.0.1:{issuer}/snapshot"}
         self._config("plain", usual)
         self._config("strict", safe | {"max_staleness": STRICT_SECONDS})
-        self._config("warm", safe | saved)
-        self._config("shared", safe | {"redis": f"redis://127.0.0.1:{self._relays['agents-redis']}/0"})
+        self._config("warm", configured | saved)
+        self._config("shared", configured | {"redis": f"redis://127.0.0.1:{self._relays['agents-redis']}/0"})
         for name, agents in (("one", ("plain", "strict")), ("two", ("warm", "shared"))):
             configs = {agent: str(self.config(agent)) for agent in agents}
             self.workers[name] = await self._child(
@@ -259,7 +263,13 @@ class System:
         A pool has another connection when two ask at once, and keeps it. Of Kafka's clients one must read on; each has
         a connection to the address that it was given, and one to the broker that this names.
         """
-        most = {"issuer-store": POOLED, "agents-redis": MAX_CONNECTIONS, "issuer-kafka": 6, "agents-kafka": 8}
+        most = {
+            "issuer-store": POOLED,
+            "agents-redis": MAX_CONNECTIONS,
+            "agents-consul": 2,  # one for each agent of a worker
+            "issuer-kafka": 6,
+            "agents-kafka": 8,
+        }
         sockets = {f"socket port {self._relays[line]}": count for line, count in most.items()}
         return {**dict.fromkeys(KAFKA_TASKS, 4), "AIOKafkaConnection._read": 8, **sockets}
 

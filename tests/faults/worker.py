@@ -6,8 +6,8 @@ Its argument is JSON, ``{name of an agent: its configuration file, …}``. What 
 
 import asyncio
 import sys
-from collections.abc import Mapping
-from contextlib import AsyncExitStack, suppress
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,12 @@ from tests.faults.load import Load
 from tests.faults.seen import WorkerSeen
 from tocsin import logs
 from tocsin.serving import run
-from tocsin.settings import LogSettings
+from tocsin.settings import ALL_NAMES, LogSettings
 from verifier_agent import Agent, AgentSettings, RejectionCode, Sources, TokenRejected, VerificationUnavailable
+from verifier_agent.clocks import SystemClock
+from verifier_agent.consul import ConsulSettings
+from verifier_agent.hot import HotConfiguration
+from verifier_agent.hot.following import following
 
 
 class Worker:
@@ -71,10 +75,22 @@ def _refuses(agent: Agent, token: str) -> bool:
     return False
 
 
+@asynccontextmanager
+async def _running(agent: Agent, configuration: HotConfiguration) -> AsyncIterator[None]:
+    """The agent, and its configuration followed, as ``tocsin agent`` does."""
+    live, consul = configuration.live(AgentSettings), configuration.sources.read(ConsulSettings)
+    configuration.also_tell(lambda _: agent.reconfigure(live.now))
+    async with following(configuration, consul, "agent", SystemClock()), agent:
+        yield
+
+
 async def main(configs: dict[str, Path]) -> None:
     """Serve the parent until it closes the pipe."""
     logs.set_up(LogSettings(log_format="json"))
-    settings = {name: Sources.find({}, config).read(AgentSettings) for name, config in configs.items()}
+    configurations = {
+        name: HotConfiguration([AgentSettings], Sources.find({}, config), ALL_NAMES) for name, config in configs.items()
+    }
+    settings = {name: each.live(AgentSettings).now for name, each in configurations.items()}
     agents = {name: Agent(each) for name, each in settings.items()}
     load = Load(agents, {name: each.max_staleness for name, each in settings.items()})
     say({"agents": sorted(agents)})
@@ -83,7 +99,8 @@ async def main(configs: dict[str, Path]) -> None:
         asyncio.create_task(answer(Worker(agents, load).asked)),
     ]
     async with AsyncExitStack() as stack:
-        await asyncio.gather(*(stack.enter_async_context(agent) for agent in agents.values()))
+        running = [_running(agent, configurations[name]) for name, agent in agents.items()]
+        await asyncio.gather(*(stack.enter_async_context(each) for each in running))
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for task in tasks:
         task.cancel()
