@@ -29,8 +29,10 @@ run: $(VENV)/run.stamp ## the same, kept up: issuer on 8080, sidecar on 8081, wi
 services: $(VENV)/dev.stamp ## fetch or build Kafka, Redis, Consul and PostgreSQL for the tests (once, 4 to 8 minutes; cached)
 	@$(BIN)/python -m tests.services build
 
-test: $(VENV)/dev.stamp services ## the whole test suite on real services (20 to 25 minutes on two cores, services built once before)
-	@$(BIN)/python -m pytest
+# Processes that share the tests, a file at a time; each has services of its own.
+TESTERS ?= 2
+test: $(VENV)/dev.stamp services ## the whole test suite on real services (about 15 minutes on two cores, services built once before)
+	@$(BIN)/python -m pytest -n $(TESTERS) --dist loadfile
 
 fast: $(VENV)/dev.stamp ## unit tests, vectors, and attacks on the verifier: nothing is started (under 20 s)
 	@$(BIN)/python -m pytest -n auto tests/unit tests/vectors tests/security --ignore-glob='*/test_issuer_*' --ignore-glob='*/test_event_feed_*' --ignore-glob='*/test_redis_*'
