@@ -1,21 +1,26 @@
 """What must hold of the stack, step by step; a step returns what is worth telling beside its sentence."""
 
+import base64
 import json
 import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Final
 
+from tests.compose.browser import log_in
 from tests.compose.programs import Client, IssuerProgram, SidecarProgram
 from tests.compose.stack import IMAGE, SERVICES, Stack, StackFailed
 
 WRITES_ITS_ROOT: Final = ("kafka",)
 PUBLISHED_LATER: Final = 3
 """Exit code of ``tocsin revoke`` when the decision is durable and the log has not acknowledged it."""
+TOKEN_SECONDS: Final = 77
+STALENESS_SECONDS: Final = 660
+"""Hot settings, as they are set; the defaults are others."""
 WITHOUT_ISSUER_SECONDS: Final = 5
 WAIT_SECONDS: Final = 30
 
@@ -102,7 +107,7 @@ def secrets_stay_with_the_issuer(check: Check) -> None:
     stack = check.stack
     modes = stack.execute("issuer", "sh", "-c", "cd /var/lib/tocsin && stat -c '%n %a %u' . *").splitlines()
     found = {name: (mode, user) for name, mode, user in (line.split() for line in modes)}
-    for name in ("kek", "operator.json", "demo-client.json", "tocsin.toml"):
+    for name in ("kek", "operator.json", "agents.json", "demo-client.json", "demo-user.json", "tocsin.toml"):
         _expect(found.get(name, ("", ""))[0] == "600", f"{name} has mode {found.get(name)}")
     _expect(found["."][0] == "700", f"the folder has mode {found['.']}")
     seen = stack.execute("agent", "sh", "-c", "ls -A /etc/tocsin /var/lib/tocsin").split()
@@ -123,6 +128,26 @@ def token_verifies(check: Check) -> None:
     _expect(check.sidecar.judges(broken) == 401, "a broken signature is accepted")
 
 
+def metadata_lead_to_the_keys(check: Check) -> str:
+    metadata = check.issuer.get("/.well-known/openid-configuration")
+    _expect(metadata["issuer"] == check.issuer.url, f"the metadata are of {metadata['issuer']}")
+    path = metadata["jwks_uri"].removeprefix(check.issuer.url)
+    keys = check.issuer.get(path)["keys"]
+    _expect(not any("d" in key for key in keys), "a private key is published")
+    header = json.loads(base64.urlsafe_b64decode(check.good.partition(".")[0] + "=="))
+    _expect(header["kid"] in {key["kid"] for key in keys}, "the key that signed a token is not published")
+    return f"{len(keys)} keys"
+
+
+def user_logs_in(check: Check) -> str:
+    user = json.loads(check.stack.execute("issuer", "cat", "/var/lib/tocsin/demo-user.json"))
+    login = log_in(check.issuer.url, **user)
+    _expect(login.style == "text/css", f"the style sheet is {login.style}")
+    _expect({"access_token", "refresh_token", "id_token"} <= login.tokens.keys(), f"only {sorted(login.tokens)}")
+    check.sidecar.wait(login.tokens["access_token"], 200)
+    return f"as {user['username']}"
+
+
 def revoked_token_is_refused(check: Check) -> str:
     answer = check.operate("revoke", "--token", check.revoked, "--reason", "compose check")
     _expect(answer["published"], "not published")
@@ -137,6 +162,32 @@ def lifted_token_is_good_again(check: Check) -> str:
     took = check.sidecar.wait(check.revoked, 200)
     _expect(check.issuer.active(check.revoked), "introspection still says inactive")
     return f"{took} after the command ended"
+
+
+def configuration_changes(check: Check) -> str:
+    _expect(check.issuer.token_lifetime() != TOKEN_SECONDS, "the lifetime is already what it shall become")
+    check.operate("config", "set", "issuer", f"access_token_lifetime={TOKEN_SECONDS}")
+    check.operate("config", "set", "agent", f"max_staleness={STALENESS_SECONDS}")
+    began = time.monotonic()
+    _wait(lambda: check.issuer.token_lifetime() == TOKEN_SECONDS, "the issuer's tokens live as long as before")
+    _wait(lambda: _staleness_is_from_consul(check), "the sidecar's setting is as before")
+    took = time.monotonic() - began
+    shown = {each["name"]: each for each in check.operate("config", "show")["settings"]}["access_token_lifetime"]
+    _expect(shown["source"].startswith("consul"), f"`tocsin config show` says: {shown}")
+    for program in ("issuer", "agent"):
+        _wait(partial(_is_registered, check, program), f"Consul does not find the {program} healthy")
+    return f"{1000 * took:.0f} ms after the commands ended; both are registered and healthy"
+
+
+def consul_hangs_and_nothing_waits(check: Check) -> None:
+    consul = check.stack.container("consul")
+    check.stack.docker("pause", consul)
+    _expect(check.issuer.token_lifetime() == TOKEN_SECONDS, "the issuer forgot what Consul had told it")
+    _expect(check.sidecar.judges(check.issuer.token()) == 200, "a new token is refused")
+    _expect(_staleness_is_from_consul(check), "the sidecar forgot what Consul had told it")
+    check.stack.docker("unpause", consul)
+    check.operate("config", "unset", "issuer", "access_token_lifetime")
+    _wait(lambda: check.issuer.token_lifetime() != TOKEN_SECONDS, "the issuer does not hear Consul again")
 
 
 def kafka_hangs_and_people_still_revoke(check: Check) -> str:
@@ -195,6 +246,17 @@ def all_restart_on_what_they_kept(check: Check) -> None:
     _expect(check.sidecar.judges(check.revoked) == 401, "the sidecar takes a revoked token")
     _expect(not check.issuer.active(check.revoked), "the issuer has forgotten a revocation")
     _expect(check.operate("topics", "check")["faults"] == [], "the topics have faults")
+    _wait(lambda: _staleness_is_from_consul(check), "what was set in Consul is gone")
+
+
+def _staleness_is_from_consul(check: Check) -> bool:
+    value, source = check.sidecar.setting("max_staleness")
+    return bool(value == STALENESS_SECONDS and source.startswith("consul"))
+
+
+def _is_registered(check: Check, program: str) -> bool:
+    url = f"http://127.0.0.1:8500/v1/health/service/tocsin-{program}?passing"
+    return bool(json.loads(check.stack.execute("consul", "wget", "-qO-", url)))
 
 
 def _fingerprints(stack: Stack) -> str:
@@ -223,8 +285,12 @@ STEPS: Final[tuple[tuple[str, Callable[[Check], str | None]], ...]] = (
     ("only issuer and sidecar are published, on loopback", only_two_ports_on_loopback),
     ("keys and credentials stay with the issuer; agents see the trust file", secrets_stay_with_the_issuer),
     ("the sidecar takes a token of the issuer", token_verifies),
-    ("it refuses the token once `tocsin revoke` has ended", revoked_token_is_refused),
+    ("the metadata lead to the key that signed it", metadata_lead_to_the_keys),
+    ("the sidecar refuses the token once `tocsin revoke` has ended", revoked_token_is_refused),
     ("and takes it again after `tocsin lift`", lifted_token_is_good_again),
+    ("a user logs in on the issuer's pages; the sidecar takes the token", user_logs_in),
+    ("`tocsin config set` changes issuer and sidecar as they run", configuration_changes),
+    ("Consul hangs: all goes on as it was, and hears it again after", consul_hangs_and_nothing_waits),
     ("Kafka hangs: operators revoke, the issuer refuses at once", kafka_hangs_and_people_still_revoke),
     ("Kafka goes on: the sidecar refuses too", kafka_is_back_and_the_sidecar_refuses),
     ("the issuer is killed: the sidecar goes on", issuer_dies_and_the_sidecar_goes_on),

@@ -42,12 +42,18 @@ class IssuerProgram:
         self._port = port
         self._client = client
 
+    @property
+    def url(self) -> str:
+        """Its identifier, which is where it is published."""
+        return f"http://127.0.0.1:{self._port}"
+
     def token(self) -> str:
         """A new access token of the client."""
-        answer = self._post("/oauth2/token", grant_type="client_credentials")
-        if answer.status != 200:
-            raise StackFailed(f"no token: {answer}")
-        return str(answer.body["access_token"])
+        return str(self._issue()["access_token"])
+
+    def token_lifetime(self) -> int:
+        """For how many seconds a new token is good."""
+        return int(self._issue()["expires_in"])
 
     def active(self, token: str) -> bool:
         """What introspection says (RFC 7662)."""
@@ -56,9 +62,22 @@ class IssuerProgram:
             raise StackFailed(f"no introspection: {answer}")
         return bool(answer.body["active"])
 
+    def get(self, path: str) -> Any:
+        """What stands at an address that everybody may read."""
+        answer = _ask(self._port, "GET", path, {})
+        if answer.status != 200:
+            raise StackFailed(f"{path}: {answer}")
+        return answer.body
+
     def health(self) -> Any:
         """What ``/readyz`` says."""
         return _ask(self._port, "GET", "/readyz", {}).body
+
+    def _issue(self) -> Any:
+        answer = self._post("/oauth2/token", grant_type="client_credentials")
+        if answer.status != 200:
+            raise StackFailed(f"no token: {answer}")
+        return answer.body
 
     def _post(self, path: str, **form: str) -> Answer:
         headers = {**self._client.basic, "Content-Type": "application/x-www-form-urlencoded"}
@@ -78,6 +97,11 @@ class SidecarProgram:
     def freshness(self) -> float:
         """The age of what it knows, in seconds."""
         return float(_ask(self._port, "GET", "/status", {}).body["freshness"])
+
+    def setting(self, name: str) -> tuple[Any, str]:
+        """A setting's value that is in force, and where it came from."""
+        settings = _ask(self._port, "GET", "/config", {}).body["settings"]
+        return next((each["value"], each["source"]) for each in settings if each["name"] == name)
 
     def wait(self, token: str, status: int, seconds: float = 30) -> str:
         """Wait until it judges so, and say how long that took."""
