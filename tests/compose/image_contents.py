@@ -10,8 +10,8 @@ from pathlib import Path
 
 OTHER_FILE_SYSTEMS = {Path("/proc"), Path("/sys"), Path("/dev")}
 NAMES = re.compile(
-    r"kek|operator\.json|demo-client\.json|trust\.json|tocsin\.toml|\.env.*|\.git|\.netrc|id_(rsa|ecdsa|ed25519)"
-    r"|.*\.key|.*\.db(-wal|-shm)?"
+    r"kek|(operator|agents|demo-client|demo-user|trust)\.json|tocsin\.toml|\.env.*|\.git|\.netrc"
+    r"|id_(rsa|ecdsa|ed25519)|.*\.key|.*\.db(-wal|-shm)?"
 )
 PRIVATE_KEY = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----\s+[A-Za-z0-9+/=]{16}")
 TOOLS = ("cc", "gcc", "make", "git", "pip", "pip3")
