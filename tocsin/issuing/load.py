@@ -9,6 +9,8 @@ import re
 import sys
 import time
 from array import array
+from functools import partial
+from itertools import cycle, islice
 from typing import Final, cast
 
 import click
@@ -20,6 +22,8 @@ from tocsin.serving import run
 END_OF_HEAD: Final = b"\r\n\r\n"
 LENGTH: Final = re.compile(rb"\r\ncontent-length: *([0-9]+)", re.IGNORECASE)
 PATIENCE: Final = 300.0
+ORDER_BYTES: Final = 1 << 24
+"""Of one order at most: it may hold a request for each of hundreds of people."""
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,7 +31,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         port: of this machine.
-        request: head and body, as they are sent.
+        requests: head and body of each, as they are sent. A connection sends one of them over and over, the next
+            connection the next one.
         connections: each sends the next request when it has the answer to the one before.
         seconds: after which no further request is sent.
         most: requests of one connection at most, whatever the time.
@@ -35,7 +40,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     port: int
-    request: bytes
+    requests: tuple[bytes, ...]
     connections: int
     seconds: float
     most: int = sys.maxsize
@@ -84,8 +89,9 @@ class _Sender:
 
 
 class _Connection(asyncio.Protocol):
-    def __init__(self, sender: _Sender) -> None:
+    def __init__(self, sender: _Sender, request: bytes) -> None:
         self._sender = sender
+        self._request = request
         self._left = sender.order.most
         self._received = b""
         self._length = -1  # of the answer that is coming, once its head is there
@@ -135,7 +141,7 @@ class _Connection(asyncio.Protocol):
 
     def _send(self) -> None:
         self._sent = time.perf_counter()
-        self._transport.write(self._sender.order.request)
+        self._transport.write(self._request)
 
 
 async def put(order: Order) -> Load:
@@ -148,8 +154,8 @@ async def put(order: Order) -> Load:
     sender, loop = _Sender(order), asyncio.get_running_loop()
     began, sender.open = time.perf_counter(), order.connections
     async with asyncio.timeout(order.seconds + PATIENCE):
-        for _ in range(order.connections):
-            await loop.create_connection(lambda: _Connection(sender), "127.0.0.1", order.port)
+        for request in islice(cycle(order.requests), order.connections):
+            await loop.create_connection(partial(_Connection, sender, request), "127.0.0.1", order.port)
         await sender.done
     took, times = time.perf_counter() - began, sorted(sender.times)
     p50, p99 = (1000 * times[-(-share * len(times) // 100) - 1] for share in (50, 99))
@@ -165,7 +171,7 @@ async def put(order: Order) -> Load:
 
 async def main() -> None:
     """Serve the parent until it closes the pipe."""
-    orders = asyncio.StreamReader()
+    orders = asyncio.StreamReader(limit=ORDER_BYTES)
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
     _say({"ready": True})
     while line := await orders.readline():

@@ -84,7 +84,7 @@ def _apart(servers: Sequence[Server], load: Program) -> None:
 
 
 async def _turn(server: Server, load: Program, alg: str, seconds: float) -> Turn:
-    order = Order(port=server.port, request=server.request(alg), connections=CONNECTIONS, seconds=seconds)
+    order = Order(port=server.port, requests=(server.request(alg),), connections=CONNECTIONS, seconds=seconds)
     before = usage_of(server.process)
     found = await put(load, order)
     after = usage_of(server.process)

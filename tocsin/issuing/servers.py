@@ -27,8 +27,7 @@ password_grant = true
 client_token_rate = "1000000/s burst 1000000"
 """
 """The limit of one client is high, and not off: what it costs is counted."""
-USERNAME: Final = "alice"
-PASSWORD: Final = "correct horse battery staple"  # noqa: S105 - of a user made for the occasion
+PASSWORD: Final = "correct horse battery staple"  # noqa: S105 - of users made for the occasion
 LOGIN_CLIENT: Final = "logs-in"
 BURST_CLIENT: Final = "never-seen"
 
@@ -64,12 +63,13 @@ Started = Callable[[Path, str], AbstractAsyncContextManager[Server]]
 
 
 @asynccontextmanager
-async def ours(folder: Path, *_alg: str, settings: str = "") -> AsyncIterator[Server]:
+async def ours(folder: Path, *_alg: str, settings: str = "", people: int = 0) -> AsyncIterator[Server]:
     """``tocsin issuer`` as it is, on SQLite files.
 
     Args:
         folder: for everything of it.
         settings: lines for its configuration.
+        people: who can log in, each by ``username`` and ``PASSWORD``.
 
     Raises:
         CommandFailed: it does not start.
@@ -78,13 +78,18 @@ async def ours(folder: Path, *_alg: str, settings: str = "") -> AsyncIterator[Se
     await workspace.set_up(port=0, sidecar_port=0, demo=False)
     with workspace.config.open("a") as config:
         config.write(SETTINGS + settings)
-    clients = await _register(Sources.find({}, workspace.config).read(IssuerSettings))
+    clients = await _register(Sources.find({}, workspace.config).read(IssuerSettings), people)
     program = Program(OURS, ["tocsin", "--config", str(workspace.config), "issuer", "--json"], folder)
     async with program:
         yield Server(program.pid, program.announcement["port"], clients)
 
 
-async def _register(settings: IssuerSettings) -> dict[str, Credentials]:
+def username(number: int) -> str:
+    """Of one of the people who can log in."""
+    return f"person-{number}"
+
+
+async def _register(settings: IssuerSettings, people: int) -> dict[str, Credentials]:
     wanted = [
         *(Client(client_id=f"client-{alg}", scopes=DEMO_SCOPES, token_alg=alg) for alg in ALGORITHMS),
         Client(client_id=LOGIN_CLIENT, scopes=DEMO_SCOPES, grants=("password",)),
@@ -94,7 +99,10 @@ async def _register(settings: IssuerSettings) -> dict[str, Credentials]:
     try:
         store = ClientStore(database)
         made = {client.client_id.removeprefix("client-"): (client, await store.add(client)) for client in wanted}
-        await UserStore(database, passwords).add(USERNAME, PASSWORD)
+        if people:
+            users, kept = UserStore(database, passwords), await passwords.hash(PASSWORD)
+            for number in range(people):
+                await users.add(username(number), None, password_hash=kept)
     finally:
         passwords.close()
         await database.close()

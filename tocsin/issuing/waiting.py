@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tocsin.issuing.load import Load, Order
 from tocsin.issuing.putting import load_program, put
-from tocsin.issuing.servers import BURST_CLIENT, LOGIN_CLIENT, PASSWORD, USERNAME, Server, ours
+from tocsin.issuing.servers import BURST_CLIENT, LOGIN_CLIENT, PASSWORD, Server, ours, username
 from tocsin.processes import Program
 
 PACED: Final = 8
@@ -53,11 +53,12 @@ async def measure_logins(count: int, *, seconds: float, rounds: int) -> Beside:
         CommandFailed: the issuer does not start, or a login or a request was refused.
     """
     async with AsyncExitStack() as stack:
-        server, clients, people = await _one_of_ours(stack)
-        grant = {"grant_type": "password", "username": USERNAME, "password": PASSWORD}
+        server, clients, people = await _one_of_ours(stack, people=count)
+        grants = ({"grant_type": "password", "username": username(number)} for number in range(count))
         logins = Order(
             port=server.port,
-            request=server.request(LOGIN_CLIENT, **grant),
+            # Each is somebody else: the throttle has all but a few wait who try one account at once.
+            requests=tuple(server.request(LOGIN_CLIENT, **grant, password=PASSWORD) for grant in grants),
             connections=count,
             seconds=0,
             most=1,
@@ -79,16 +80,16 @@ async def measure_rs256(*, seconds: float, rounds: int) -> Beside:
         server, clients, others = await _one_of_ours(stack)
         busy = Order(
             port=server.port,
-            request=server.request("RS256"),
+            requests=(server.request("RS256"),),
             connections=RS256_CONNECTIONS,
             seconds=seconds + LEAD_SECONDS,
         )
         return await _beside(server, clients, others, busy, seconds, rounds)
 
 
-async def _one_of_ours(stack: AsyncExitStack) -> tuple[Server, Program, Program]:
+async def _one_of_ours(stack: AsyncExitStack, people: int = 0) -> tuple[Server, Program, Program]:
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tocsin-bench-")))
-    server = await stack.enter_async_context(ours(folder))
+    server = await stack.enter_async_context(ours(folder, people=people))
     clients = await stack.enter_async_context(load_program(folder, "clients"))
     return server, clients, await stack.enter_async_context(load_program(folder, "others"))
 
@@ -97,7 +98,11 @@ async def _beside(
     server: Server, clients: Program, others: Program, busy: Order, seconds: float, rounds: int
 ) -> Beside:
     paced = Order(
-        port=server.port, request=server.request("ES256"), connections=PACED, pause=PAUSE_SECONDS, seconds=seconds
+        port=server.port,
+        requests=(server.request("ES256"),),
+        connections=PACED,
+        pause=PAUSE_SECONDS,
+        seconds=seconds,
     )
     await put(clients, paced)
     found: dict[bool, list[Load]] = {False: [], True: []}
@@ -130,7 +135,7 @@ async def measure_burst(requests: int) -> int:
             load,
             Order(
                 port=server.port,
-                request=server.request(BURST_CLIENT),
+                requests=(server.request(BURST_CLIENT),),
                 connections=connections,
                 seconds=BURST_SECONDS,
                 most=requests // connections,
