@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.sql.elements import ColumnElement
 
 from issuer.errors import StoreUnavailable
+from issuer.store.sqlite_connection import OneTripConnection
 from issuer.store.turns import Turns
 from verifier_agent import SettingInvalid
 
@@ -258,7 +259,7 @@ def _sqlite_engine(url: URL, *, begin: str, connections: int) -> AsyncEngine:
 
 
 async def _opened(file: str) -> aiosqlite.Connection:
-    connection = aiosqlite.connect(file, isolation_level=None)  # we begin transactions ourselves
+    connection = OneTripConnection.to(file)  # we begin transactions ourselves
     connection._thread.daemon = True  # noqa: SLF001 - as SQLAlchemy does: it must not keep a program from ending
     try:
         await connection
