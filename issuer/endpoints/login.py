@@ -82,11 +82,12 @@ async def _authenticated(request: web.Request, username: str, password: str) -> 
 
 
 def _later(request: web.Request, wanted: Login, username: str, error: OAuthError) -> web.Response:
-    """Ask again, for when it may be tried again: the password has not been looked at."""
+    """Ask again, saying when it may be tried: the password has not been looked at."""
     seconds = retry_after(error)
     if seconds is None:
         raise error
-    fault = f"There were too many attempts. Try again in {seconds} second{'' if seconds == 1 else 's'}."
+    why = "There were too many attempts." if error.status == 429 else "Too many people log in at this moment."
+    fault = f"{why} Try again in {seconds} second{'' if seconds == 1 else 's'}."
     response = login_page(request, wanted, username=username, fault=fault, status=error.status)
     response.headers["Retry-After"] = str(seconds)
     return response

@@ -21,6 +21,7 @@ from issuer.fleet import Fleet
 from issuer.fleet.member import Standing
 from issuer.lookups import Kind, Lookups
 from issuer.outbox.relay import RelayState
+from issuer.users.login_queue import LoginQueue
 
 ANSWERS: Final = web.AppKey("answers", Counter[tuple[str, int]])
 
@@ -102,6 +103,7 @@ class _IssuerMetrics(Collector):
         yield from _limits(services)
         yield from _self_service(services)
         yield from _lookups(services.lookups)
+        yield from _logins(services.users.queue)
 
 
 def _limits(services: Services) -> Iterator[Metric]:
@@ -130,6 +132,11 @@ def _self_service(services: Services) -> Iterator[Metric]:
     for queue, count in zip(("urgent", "ordinary"), turns.waiting, strict=True):
         waiting.add_metric([queue], count)
     yield waiting
+
+
+def _logins(queue: LoginQueue) -> Iterator[Metric]:
+    yield GaugeMetricFamily("tocsin_logins_waiting", "Logins that wait for their turn", value=queue.waiting)
+    yield CounterMetricFamily("tocsin_logins_turned_away", "Logins that found the line full", value=queue.refused)
 
 
 def _feed(feed: Feed) -> Iterator[Metric]:

@@ -52,8 +52,10 @@ class LoginThrottle:
         self._rule = rule
         self.refused = 0
 
-    async def begin(self, account: str, address: str | None) -> Attempt:
-        """Count an attempt, before the password is looked at.
+    async def check(self, account: str, address: str | None) -> None:
+        """Whether an attempt may be made as it is now: one that must wait costs no write, and keeps nobody waiting.
+
+        It counts nothing, so ``begin`` looks again.
 
         Args:
             account: the user name, normalized; whether there is such a user makes no difference.
@@ -63,8 +65,11 @@ class LoginThrottle:
             OAuthError: 429, with when to come again.
             StoreUnavailable: the store does not answer; then nobody logs in.
         """
-        async with self._database.read() as connection:  # one that must wait costs no write
+        async with self._database.read() as connection:
             await self._judged(connection, account, address, lock=False)
+
+    async def begin(self, account: str, address: str | None) -> Attempt:
+        """Count an attempt, before the password is looked at; arguments and errors as of ``check``."""
         for _ in range(TRIES):
             try:
                 async with self._database.write() as connection:

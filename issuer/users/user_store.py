@@ -16,6 +16,7 @@ from issuer.lookups import Kind, Lookups, Remembered, note_change
 from issuer.store.database import Database
 from issuer.store.schema import users
 from issuer.users import standard_claims
+from issuer.users.login_queue import LoginQueue
 from issuer.users.login_throttle import LoginThrottle
 from issuer.users.passwords import Passwords, check_imported
 from issuer.users.user import MAX_USERNAME, User, normalized
@@ -28,6 +29,9 @@ class UserStore:
     """Adds users, finds them, and tells whether a password is theirs.
 
     What is held for a while (``issuer.lookups``) is what ``find`` gives, and no password: a login looks at the row.
+
+    Attributes:
+        queue: where those wait who log in.
     """
 
     def __init__(
@@ -36,6 +40,7 @@ class UserStore:
         passwords: Passwords,
         throttle: LoginThrottle | None = None,
         known: Lookups[User] | None = None,
+        queue: LoginQueue | None = None,
     ) -> None:
         """Set up.
 
@@ -44,7 +49,9 @@ class UserStore:
             passwords: makes and checks hashes.
             throttle: without one, one may try passwords as often as one likes.
             known: holds what was found; of its own when absent.
+            queue: where those wait who log in; of its own when absent.
         """
+        self.queue = queue or LoginQueue()
         self._database = database
         self._passwords = passwords
         self._throttle = throttle
@@ -114,16 +121,21 @@ class UserStore:
             address: of the user, as ``ClientAddress.key`` has it; ``None`` where only a program's is known.
 
         Raises:
-            OAuthError: 429, when it was tried too often; the password has not been looked at.
+            OAuthError: 429, when it was tried too often, or 503, when too many log in at once; the password has not
+                been looked at.
             StoreUnavailable: the store does not answer.
         """
         if self._throttle is None:
-            return await self._checked(username, password)
-        attempt = await self._throttle.begin(_account(username), address)
-        user = await self._checked(username, password)
-        if user is not None:
-            await self._throttle.succeeded(attempt)
-        return user
+            async with self.queue.turn():
+                return await self._checked(username, password)
+        account = _account(username)
+        await self._throttle.check(account, address)  # who must come later takes nobody's place
+        async with self.queue.turn():
+            attempt = await self._throttle.begin(account, address)
+            user = await self._checked(username, password)
+            if user is not None:
+                await self._throttle.succeeded(attempt)
+            return user
 
     async def _checked(self, username: str, password: str) -> User | None:
         row = await self._row(username)

@@ -14,6 +14,7 @@ from issuer.errors import OAuthError
 from issuer.store.database import Database
 from issuer.store.schema import login_failures
 from issuer.users import LoginThrottle, Passwords, UserStore
+from issuer.users.login_queue import LoginQueue
 from issuer.users.login_rule import ACCOUNT_FREE, ADDRESS_FREE, KNOWN_SECONDS, LoginRule
 from tests.issuer_under_test import Store, on_every_store
 
@@ -97,6 +98,38 @@ async def test_of_many_that_come_at_once_no_more_are_looked_at_than_are_free(doo
     outcomes = await asyncio.gather(*(door.tried(WRONG) for _ in range(30)))
 
     assert sorted(outcomes) == ["wait"] * (30 - FREE) + ["wrong"] * FREE
+
+
+@asynccontextmanager
+async def full(queue: LoginQueue) -> AsyncIterator[None]:
+    """A line with one at work, and the one who may wait."""
+
+    async def stand() -> None:
+        async with queue.turn():
+            pass
+
+    async with queue.turn():
+        waiting = asyncio.create_task(stand())
+        await asyncio.sleep(0)
+        yield
+    await waiting
+
+
+async def test_a_full_line_is_said_at_once_and_counts_against_nobody(door: Door) -> None:
+    door.users.queue = LoginQueue(at_work=1, most_waiting=1)
+    async with full(door.users.queue):
+        outcomes = [await door.tried(WRONG) for _ in range(2 * FREE)]
+    free_again = await door.fail(FREE, HOME)
+
+    assert all("temporarily_unavailable" in outcome for outcome in outcomes)
+    assert free_again == ["wrong"] * FREE
+
+
+async def test_who_must_come_later_is_told_so_past_the_line(door: Door) -> None:
+    await door.fail(FREE, HOME)
+    door.users.queue = LoginQueue(at_work=1, most_waiting=1)
+    async with full(door.users.queue):
+        assert await door.tried(RIGHT) == "wait"
 
 
 @on_every_store
