@@ -7,13 +7,18 @@ be a third of the time that ``import verifier_agent`` takes.
 from typing import Any
 
 import jwt
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from jwt.api_jws import PyJWS
 
 ALGORITHMS = ("ES256", "EdDSA", "RS256")
 MIN_RSA_BITS = 2048
 
 _CURVES = {"ES256": "P-256", "EdDSA": "Ed25519"}
+
+_ES256 = ec.ECDSA(hashes.SHA256())
+_ES256_BYTES = 32
 
 _jws = PyJWS()
 
@@ -44,7 +49,13 @@ def sign(payload: bytes, key: jwt.PyJWK, headers: dict[str, Any]) -> bytes:
 
 
 def signature(key: jwt.PyJWK, signing_input: bytes) -> bytes:
-    """The signature of ``key`` with its own algorithm, as a JWS has it (RFC 7518 section 3)."""
+    """The signature of ``key`` with its own algorithm, as a JWS has it (RFC 7518 section 3).
+
+    That of ES256 is put together here: PyJWT takes a seventh of the time on top of what OpenSSL needs.
+    """
+    if key.algorithm_name == "ES256":
+        r, s = decode_dss_signature(key.key.sign(signing_input, _ES256))
+        return r.to_bytes(_ES256_BYTES, "big") + s.to_bytes(_ES256_BYTES, "big")
     made: bytes = key.Algorithm.sign(signing_input, key.key)
     return made
 

@@ -19,9 +19,7 @@ from issuer.authorization.consents import ConsentStore
 from issuer.client_assertions import ClientAssertions
 from issuer.clients import ClientStore
 from issuer.devices import DeviceStore, UserCodeGuesses
-from issuer.endpoints import cross_origin
 from issuer.endpoints.access_log import CLOCK, access_log
-from issuer.endpoints.asker import addresses
 from issuer.endpoints.draining import DRAINING, Draining
 from issuer.endpoints.metrics import ANSWERS, counted, own_metrics
 from issuer.endpoints.middleware import errors, request_ids
@@ -285,11 +283,10 @@ def create_app(
     Arguments as of ``running_services``, and ``siblings``, the workers beside this process.
     """
     outermost = [request_ids, access_log] if settings.access_log else [request_ids]
-    app = web.Application(middlewares=[*outermost, counted, addresses, errors], client_max_size=MAX_BODY_BYTES)
+    app = web.Application(middlewares=[*outermost, counted, errors], client_max_size=MAX_BODY_BYTES)
     app[ANSWERS], app[DRAINING], app[CLOCK] = Counter(), Draining(), clock or SystemClock()
     add_routes(app)
     add_routes_below(app, settings.issuer)
-    app.on_response_prepare.append(cross_origin.say_so)
 
     async def services(app: web.Application) -> AsyncIterator[None]:
         async with running_services(settings, clock, followed) as built:

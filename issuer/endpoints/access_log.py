@@ -10,7 +10,7 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from issuer.endpoints.asker import ADDRESS, CLIENT_ID
+from issuer.endpoints.asker import CLIENT_ID, address_of
 from verifier_agent.clocks import Clock
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ async def access_log(request: web.Request, handler: Handler) -> web.StreamRespon
                 "seconds": round(clock.boot() - started, 6),
                 "bytes": _size(response),
                 "client_id": request.get(CLIENT_ID),
-                "address": request[ADDRESS].text if ADDRESS in request else None,
+                "address": address_of(request).text,
                 # By itself too: others log with the standard library alone.
                 "request_id": structlog.contextvars.get_contextvars().get("request_id"),
             },

@@ -5,8 +5,7 @@ from typing import Final
 from aiohttp import web
 
 from issuer.endpoints.admin import Handler
-
-_ANY_ORIGIN = web.RequestKey("any_origin", bool)
+from issuer.endpoints.middleware import errors
 
 _PREFLIGHT: Final = {
     "Access-Control-Allow-Methods": "GET, POST",
@@ -19,8 +18,10 @@ def for_any_origin(handler: Handler) -> Handler:
     """Let pages of any origin read the answers of a handler, its errors too. It must not look at cookies."""
 
     async def readable(request: web.Request) -> web.StreamResponse:
-        request[_ANY_ORIGIN] = True
-        return await handler(request)
+        response = await errors(request, handler)
+        response.headers["Access-Control-Allow-Origin"] = "*"
+        response.headers["Access-Control-Expose-Headers"] = "WWW-Authenticate"
+        return response
 
     return readable
 
@@ -29,10 +30,3 @@ def for_any_origin(handler: Handler) -> Handler:
 async def preflight(_request: web.Request) -> web.StreamResponse:
     """``OPTIONS``: what a browser asks before it sends a bearer token somewhere else."""
     return web.Response(status=204, headers=_PREFLIGHT)
-
-
-async def say_so(request: web.Request, response: web.StreamResponse) -> None:
-    """Add the headers, when an answer is about to be sent."""
-    if request.get(_ANY_ORIGIN, False):
-        response.headers["Access-Control-Allow-Origin"] = "*"
-        response.headers["Access-Control-Expose-Headers"] = "WWW-Authenticate"

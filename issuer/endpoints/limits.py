@@ -6,7 +6,7 @@ from aiohttp import web
 
 from issuer.clients import Client
 from issuer.endpoints.admin import SCOPES
-from issuer.endpoints.asker import ADDRESS
+from issuer.endpoints.asker import address_of
 from issuer.endpoints.services import SERVICES
 from issuer.limits.request_limits import Limit
 
@@ -26,7 +26,7 @@ def count_address(request: web.Request, client: Client | None) -> None:
     """
     is_operator = client is not None and not client.public and not _OPERATORS.isdisjoint(client.scopes)
     if not is_operator:
-        request.app[SERVICES].limits.address(request[ADDRESS].key)
+        request.app[SERVICES].limits.address(address_of(request).key)
 
 
 def count_call(request: web.Request, client: Client, limit: Limit) -> None:
@@ -37,5 +37,5 @@ def count_call(request: web.Request, client: Client, limit: Limit) -> None:
     """
     asker = client.client_id
     if client.public:
-        asker += f" at {request[ADDRESS].key}"
+        asker += f" at {address_of(request).key}"
     request.app[SERVICES].limits.client(limit, asker)

@@ -6,7 +6,7 @@ import msgspec
 from aiohttp import web
 
 from issuer.endpoints.answers import retry_after
-from issuer.endpoints.asker import ADDRESS
+from issuer.endpoints.asker import address_of
 from issuer.endpoints.form import read_form
 from issuer.endpoints.pages import form_page, form_value, page
 from issuer.endpoints.services import SERVICES
@@ -78,7 +78,7 @@ async def login(request: web.Request) -> web.Response:
 
 async def _authenticated(request: web.Request, username: str, password: str) -> User | None:
     """The user whose password this is. The one place where passwords are tried in a browser, and may be slowed down."""
-    return await request.app[SERVICES].users.log_in(username, password, address=request[ADDRESS].key)
+    return await request.app[SERVICES].users.log_in(username, password, address=address_of(request).key)
 
 
 def _later(request: web.Request, wanted: Login, username: str, error: OAuthError) -> web.Response:

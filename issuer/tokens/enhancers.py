@@ -37,9 +37,9 @@ class UserClaims:
 
     async def enhance(self, authorization: Authorization) -> Mapping[str, Any]:
         """See ``Enhancer``."""
-        names = frozenset(self._parts.settings.user_claims) - RESERVED
-        if authorization.family is None or not names:
+        if authorization.family is None or not self._parts.settings.user_claims:
             return {}
+        names = frozenset(self._parts.settings.user_claims) - RESERVED
         user = await self._parts.users.find(authorization.subject)
         return {} if user is None else {name: user.claims[name] for name in names & user.claims.keys()}
 
@@ -53,7 +53,7 @@ async def enhanced(authorization: Authorization, enhancers: Sequence[Enhancer]) 
     claims = dict(authorization.claims)
     for enhancer in enhancers:
         more = await enhancer.enhance(authorization)
-        if reserved := RESERVED & set(more):
+        if reserved := RESERVED.intersection(more):
             raise ValueError(f"enhancer {type(enhancer).__name__} must not set {', '.join(sorted(reserved))}")
         claims |= more
     return claims

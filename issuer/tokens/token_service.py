@@ -20,7 +20,7 @@ from issuer.openid.id_tokens import TYPE as ID_TOKEN
 from issuer.outbox.own_agent import OwnAgent
 from issuer.settings import IssuerSettings
 from issuer.tokens.enhancers import Enhancer, enhanced
-from verifier_agent import Claims
+from verifier_agent import Claims, Secret
 from verifier_agent.clocks import Clock
 from verifier_agent.hot import Live
 
@@ -79,7 +79,6 @@ class TokenService:
         wanted = client.token_lifetime or settings.access_token_lifetime
         now = int(self._clock.now())
         lifetime = int(min(wanted, settings.token_lifetime_ceiling, (authorization.not_after or math.inf) - now))
-        await self._signing_key(client.token_alg)  # without one, nothing is to be taken
         claims: dict[str, Any] = await enhanced(authorization, self._enhancers)
         claims |= {
             "iss": settings.issuer,
@@ -96,8 +95,11 @@ class TokenService:
             claims["scope"] = scope
         if authorization.family is not None:
             self._check_standing(authorization.family, claims)
-        refresh_token = None if authorization.take is None else await authorization.take()
-        key = await self._signing_key(client.token_alg)  # again: that may have taken long
+        key = await self._signing_key(client.token_alg)  # without one, nothing is to be taken
+        refresh_token: Secret | None = None
+        if authorization.take is not None:
+            refresh_token = await authorization.take()
+            key = await self._signing_key(client.token_alg)  # again: that may have taken long
         access_token = await self._threads.sign(key, claims, "at+jwt")
         return IssuedToken(
             access_token=access_token,
