@@ -96,6 +96,13 @@ class Passwords:
 
 
 def _stand_back() -> None:
-    """Let every other thread go first; those that Argon2 starts for its lanes inherit it."""
+    """Let every other thread go first, and leave it a core; those that Argon2 starts for its lanes inherit both.
+
+    A thread of lower priority is not put off its core at the very moment at which one of higher priority wakes up, but
+    some milliseconds later: on two cores, four lanes would have all others wait for that each time.
+    """
     if sys.platform == "linux":  # elsewhere the whole process would
         os.nice(NICENESS)
+        allowed = sorted(os.sched_getaffinity(0))
+        if len(allowed) > 1:
+            os.sched_setaffinity(0, allowed[1:])

@@ -127,6 +127,17 @@ async def test_hashing_stands_back_behind_everything_else_in_the_process() -> No
     assert os.getpriority(os.PRIO_PROCESS, 0) == before
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="there threads cannot be kept off a core")
+async def test_hashing_leaves_a_core_to_everything_else_in_the_process() -> None:
+    passwords, before = Passwords(), os.sched_getaffinity(0)
+
+    hashing = await passwords._in_a_thread(os.sched_getaffinity, 0)
+    passwords.close()
+
+    assert hashing == (before - {min(before)} or before)
+    assert os.sched_getaffinity(0) == before
+
+
 @pytest.mark.parametrize("password", ["", "x" * 1025])
 async def test_a_password_that_cannot_be_is_refused(password: str) -> None:
     passwords = Passwords()
