@@ -98,10 +98,11 @@ class Answering:
             return web.Response(status=401)
         return web.Response(status=self.status, text=self.text, content_type="application/json")
 
-    def order(self, **changes: float) -> Order:
-        request = b"POST /oauth2/token HTTP/1.1\r\nHost: here\r\nContent-Length: 3\r\n\r\nx=1"
+    def order(self, *bodies: str, **changes: float) -> Order:
+        head = "POST /oauth2/token HTTP/1.1\r\nHost: here\r\nContent-Length: 3\r\n\r\n"
+        requests = [(head + body).encode() for body in bodies or ("x=1",)]
         usual = {"connections": 3, "seconds": 60.0, "most": 5}
-        return msgspec.convert({"port": self.port, "request": request, **usual, **changes}, Order)
+        return msgspec.convert({"port": self.port, "requests": requests, **usual, **changes}, Order)
 
 
 @pytest.fixture
@@ -126,6 +127,12 @@ async def test_the_load_is_what_was_ordered_and_every_answer_is_counted(answerin
     assert load.answers == 15
     assert load.refused == 0
     assert 0 < load.p50 <= load.p99 <= load.most
+
+
+async def test_connections_send_what_is_ordered_by_turns(answering: Answering) -> None:
+    await put(answering.order("x=1", "x=2", connections=4))
+
+    assert sorted(answering.bodies) == ["x=1"] * 10 + ["x=2"] * 10
 
 
 async def test_answers_other_than_200_are_told_apart(answering: Answering) -> None:
