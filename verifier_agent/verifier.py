@@ -24,8 +24,6 @@ from events.digests import digest_of
 from verifier_agent.claims import Claims, ClaimsDecoder
 from verifier_agent.errors import (
     RejectionCode,
-    SnapshotCode,
-    SnapshotInvalid,
     TokenRejected,
     UnavailableCode,
     VerificationUnavailable,
@@ -39,7 +37,7 @@ from verifier_agent.jws import parse_header, parse_token
 from verifier_agent.keyring import VerifyingKey, VerifySignature
 from verifier_agent.policy import Audience, OnStale, VerificationPolicy
 from verifier_agent.saved.protocol import SealedSnapshot
-from verifier_agent.snapshot import SNAPSHOT_VERSION
+from verifier_agent.saved.seal import open_seal
 from verifier_agent.verified_tokens import VerifiedToken, VerifiedTokens
 
 TOKEN_TYPES: Final = frozenset({"at+jwt", "application/at+jwt"})
@@ -149,40 +147,8 @@ class Verifier:
         return self.state.dump()
 
     def open_seal(self, snapshot: SealedSnapshot, now: float, max_age: float) -> tuple[int, Snapshot]:
-        """Check a snapshot that comes from anywhere, all but what its bytes mean.
-
-        1 sealed by a pinned event key, of this issuer · 2 the seal of a snapshot · 3 as many bytes · 4 these bytes ·
-        5 of our version · 6 young enough.
-
-        Args:
-            snapshot: to be checked.
-            now: wall clock, seconds since the epoch.
-            max_age: seconds.
-
-        Returns:
-            The number of the seal among the heartbeats, and what it says.
-
-        Raises:
-            SnapshotInvalid: with the code of the first step that failed.
-        """
-        try:
-            event = self._opener.open(snapshot.seal, Stream.HEARTBEATS)  # 1
-        except EventRefused as refusal:
-            raise SnapshotInvalid(SnapshotCode.BAD_SEAL, str(refusal)) from refusal
-        seal = event.record
-        if not isinstance(seal, Snapshot):  # 2
-            raise SnapshotInvalid(SnapshotCode.BAD_SEAL, f"{seal.type or 'that'} is no seal of a snapshot")
-        if len(snapshot.data) != seal.size:  # 3
-            raise SnapshotInvalid(SnapshotCode.ALTERED, f"{len(snapshot.data)} bytes, where {seal.size} were sealed")
-        if sha256(snapshot.data).hexdigest() != seal.sha256:  # 4
-            raise SnapshotInvalid(SnapshotCode.ALTERED, "its bytes are others than were sealed")
-        if not snapshot.data.startswith(b'{"version":%d,' % SNAPSHOT_VERSION):  # 5
-            raise SnapshotInvalid(SnapshotCode.WRONG_VERSION, f"this program reads version {SNAPSHOT_VERSION}")
-        if now - seal.time > max_age:  # 6
-            raise SnapshotInvalid(
-                SnapshotCode.TOO_OLD, f"{now - seal.time:.0f} s old; at most {max_age:.0f} s is allowed"
-            )
-        return event.seq, seal
+        """The number of a snapshot's seal among the heartbeats, and what it says; see ``seal.open_seal``."""
+        return open_seal(self._opener, snapshot, now, max_age)
 
     def restore_sealed(self, snapshot: SealedSnapshot, *, now: float, boot: float, max_age: float) -> Snapshot:
         """Add what a snapshot from anywhere holds to what is known, its time and heads included.

@@ -3,7 +3,7 @@
 from typing import Final
 
 EQUIVALENT: Final[dict[str, str]] = {
-    "verifier.Verifier.open_seal: if len(snapshot.data) != seal.size: raise SnapshotInvalid(SnapshotCode.ALTERED, f'{len(snapshot.data)} bytes, where {seal.size} were sealed') -> pass": (
+    "seal.open_seal: if len(snapshot.data) != seal.size: raise SnapshotInvalid(SnapshotCode.ALTERED, f'{len(snapshot.data)} bytes, where {seal.size} were sealed') -> pass": (
         "the hash of bytes of another length is another hash"
     ),
     "verifier.Verifier.judge: self._recall(token) or self._verify_signature(token, boot, caller) -> self._verify_signature(token, boot, caller)": (

@@ -12,6 +12,7 @@ PATH: Final = {
         "digest_index", "digest_filter", "digest_runs", "issuer_state", "freshness",
         "foreign_issuers",
     ],
+    "verifier_agent/saved": ["seal"],
     "events": ["base64url", "digests"],
 }  # fmt: skip
 """The modules that have a part in a verdict."""

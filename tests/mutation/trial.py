@@ -22,6 +22,7 @@ NEAREST: Final = {
     " forged_events foreign_tokens snapshots threads",
     "jws base64url claims": "verifier odd_json forged_tokens disguised_tokens arbitrary_tokens known_answers",
     "foreign_issuers": "foreign_tokens",
+    "seal": "snapshots",
     "keyring": "keyring verifier forged_tokens confused_algorithms broken_signatures peers_bugs",
     "revocations selector_index": "revocation_index evaded_revocations snapshot any_order",
     "digest_index digest_filter digest_runs digests": "digests digest_index digest_runs revocation_index"
