@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 
@@ -18,11 +19,7 @@ class Clock(Protocol):
 class SystemClock:
     """This machine's clocks. Where there is no boot-time clock, the monotonic one stands in."""
 
-    def __init__(self) -> None:
-        self._boot = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-
-    now: Callable[[], float] = staticmethod(time.time)  # itself, as it is called with every token
-
-    def boot(self) -> float:
-        """See ``Clock.boot``."""
-        return time.clock_gettime(self._boot)
+    now: Callable[[], float] = staticmethod(time.time)  # themselves, as they are called with every token
+    boot: Callable[[], float] = staticmethod(
+        partial(time.clock_gettime, getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+    )

@@ -53,7 +53,7 @@ def hot_path(verifier: Verifier, clock: Clock) -> Verify:
     Everything that a call needs is a local of this function or one attribute away, and the arguments are not
     keyword-only, though callers pass them so: Python fills in defaults of the others several times as slowly.
     """
-    verified, revocations, time = verifier.verified, verifier.state.revocations, clock.now
+    verified, find_revocation, time = verifier.verified, verifier.state.revocations.find, clock.now
     required: dict[str, frozenset[str]] = {}
     window = _Window(0.0, 0.0, verifier.policy)
 
@@ -84,25 +84,27 @@ def hot_path(verifier: Verifier, clock: Clock) -> Verify:
                 and (scope is None or required[scope] <= known.claims.scope)
             ):
                 return known.claims
-        except (KeyError, TypeError):  # not seen since anything changed, or not even text
-            return judge_again(token, audience, scope, caller)
-        return verify_step_by_step(token, audience, scope, caller)
+        except (KeyError, TypeError):
+            pass  # and done with: it has the token in it, and would be the context of what is raised below
+        else:
+            return verify_step_by_step(token, audience, scope, caller)
+        return judge_again(token, audience, scope, caller)  # not seen since anything changed, or not even text
 
     def judge_again(token: str, audience: Audience, scope: str | None, caller: str | None) -> Claims:
         """A token that was good before anything changed needs no signature, if only what changed spares it."""
         judged = verified.current  # before anything is judged; see VerifiedTokens
-        known = verified.recall(token) if token.__class__ is str else None
-        now, able = time(), window
-        if (
-            known is not None
-            and able.begins <= now < able.ends
-            and known.starts <= now < known.ends
-            and audience in known.audiences
-            and scope is None
-            and revocations.find(known.claims, known.digest) is None
-        ):
-            verified.add(token, known, judged)
-            return known.claims
+        known = verified.aside.get(token) if token.__class__ is str else None
+        if known is not None:
+            now, able = time(), window
+            if (
+                able.begins <= now < able.ends
+                and known.starts <= now < known.ends
+                and audience in known.audiences
+                and scope is None
+                and find_revocation(known.claims, known.digest) is None
+            ):
+                verified.add(token, known, judged)
+                return known.claims
         return verify_step_by_step(token, audience, scope, caller)
 
     def verify_step_by_step(token: str, audience: Audience, scope: str | None, caller: str | None) -> Claims:

@@ -49,24 +49,22 @@ class VerifiedTokens:
     Attributes:
         current: tokens that were judged by the state as it is. Look it up *before* you judge, and hand the same object
             to ``add``: had the state changed in between, it would no longer be the current one.
+        aside: tokens that were put aside; those of keys that count no more have been purged, and whether another is
+            revoked must be judged again.
     """
 
-    __slots__ = ("_aside", "_first", "_half", "_lock", "_size", "current")
+    __slots__ = ("_first", "_half", "_lock", "_size", "aside", "current")
 
     def __init__(self, size: int) -> None:
         self._size = size
         self._half = (size + 1) // 2
         self._lock = threading.Lock()
-        self._aside: dict[str, VerifiedToken] = {}
+        self.aside: dict[str, VerifiedToken] = {}
         self._first: Iterator[str] | None = None  # of those aside, in order; a dict finds its own only by searching
         self.current: dict[str, VerifiedToken] = {}
 
     def __len__(self) -> int:
-        return len(self.current) + len(self._aside)
-
-    def recall(self, token: str) -> VerifiedToken | None:
-        """A token that has been put aside; whether it is revoked must be judged again."""
-        return self._aside.get(token)
+        return len(self.current) + len(self.aside)
 
     def add(self, token: str, entry: VerifiedToken, judged: dict[str, VerifiedToken]) -> None:
         """Remember a token that was found good when ``judged`` was the current part, if it still is."""
@@ -75,11 +73,11 @@ class VerifiedTokens:
         with self._lock:
             if judged is not self.current:
                 return
-            self._aside.pop(token, None)
+            self.aside.pop(token, None)
             if len(judged) >= self._half:
                 self._turn()
             self.current[token] = entry
-            if len(self.current) + len(self._aside) > self._size:
+            if len(self.current) + len(self.aside) > self._size:
                 self._drop_first()
 
     def resize(self, size: int) -> None:
@@ -90,7 +88,7 @@ class VerifiedTokens:
     def discard(self, token: str) -> None:
         """Forget one token, if it is there."""
         with self._lock:
-            self._aside.pop(token, None)
+            self.aside.pop(token, None)
             self.current.pop(token, None)
 
     def turn(self) -> None:
@@ -102,18 +100,18 @@ class VerifiedTokens:
         """Forget every token of which this is true, and have the others judged again."""
         with self._lock:
             # Nobody who finds the new current part may still find what is gone, and put it there.
-            known = self._aside | self.current
-            self._aside = {token: entry for token, entry in known.items() if not is_gone(entry)}
+            known = self.aside | self.current
+            self.aside = {token: entry for token, entry in known.items() if not is_gone(entry)}
             self._first, self.current = None, {}
 
     def _turn(self) -> None:
         judged, self._first = self.current, None
-        self._aside.update(judged)
+        self.aside.update(judged)
         self.current = {}
 
     def _drop_first(self) -> None:
         if self._first is None:
-            self._first = iter(tuple(self._aside))
+            self._first = iter(tuple(self.aside))
         for token in self._first:
-            if self._aside.pop(token, None) is not None:
+            if self.aside.pop(token, None) is not None:
                 return

@@ -249,13 +249,15 @@ class Verifier:
         self, token: str, now: float, boot: float, audience: Audience, scope: str | None, caller: str | None
     ) -> Claims:
         """``verify`` for a caller who has just made sure that we are able to judge, see there."""
-        judged = self.verified.current  # before anything is judged; see VerifiedTokens
-        known = judged.get(token) if isinstance(token, str) else None
+        verified, known, aside = self.verified, None, None
+        judged = verified.current  # before anything is judged; see VerifiedTokens
+        if isinstance(token, str):
+            known, aside = judged.get(token), verified.aside.get(token)
         if known is None:
-            known = self._recall(token) or self._verify_signature(token, boot, caller)  # 1 to 5
+            known = aside or self._verify_signature(token, boot, caller)  # 1 to 5
             self._check_claims(known, now, audience)  # 6
             self._check_revoked(token, known)  # 7
-            self.verified.add(token, known, judged)
+            verified.add(token, known, judged)
         else:
             self._check_claims(known, now, audience)  # 6
         if scope is not None and not known.claims.scope.issuperset(scope.split()):  # 8, RFC 6750 section 3.1
@@ -296,10 +298,6 @@ class Verifier:
             )
         return min(MAX_ABLE, limit - age)
 
-    def _recall(self, token: str) -> VerifiedToken | None:
-        """A token whose signature has been verified before; those of keys that count no more have been purged."""
-        return self.verified.recall(token) if isinstance(token, str) else None
-
     def _verify_signature(self, token: str, boot: float, caller: str | None) -> VerifiedToken:
         """Steps 1 to 5 of RFC 9068 section 4 and RFC 7519 section 7.2, in this order.
 
@@ -326,7 +324,9 @@ class Verifier:
         claims, skew = self._claims.decode(unverified.payload), self.policy.skew
         if foreign is not None and claims.iss != foreign.issuer.issuer:  # it was read before, by another decoder
             raise TokenRejected(RejectionCode.WRONG_ISSUER, "another issuer than the one whose key signed it")
-        starts = max(claims.nbf or 0.0, claims.iat or 0.0)
+        starts = claims.iat or 0.0
+        if claims.nbf is not None and claims.nbf > starts:
+            starts = claims.nbf
         default = (foreign and foreign.issuer.audience) or self.policy.audience
         audiences = (UNSET, *claims.aud, None) if default in claims.aud else (*claims.aud, None)
         return VerifiedToken(claims, key, digest_of(hashed), audiences, starts - skew, claims.exp + skew)

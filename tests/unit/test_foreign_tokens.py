@@ -256,7 +256,7 @@ def test_keys_that_nobody_could_refresh_for_too_long_count_no_more_and_ours_do(s
     with pytest.raises(VerificationUnavailable) as unavailable:
         both.verify(foreign)
     assert unavailable.value.code is UnavailableCode.NO_KEYS
-    assert both.verifier.verified.recall(own)  # and its signature need not be verified again
+    assert both.verifier.verified.aside.get(own)  # and its signature need not be verified again
     assert both.verify(own)
 
     both.load("one")

@@ -39,7 +39,7 @@ def test_a_token_in_use_stays_through_a_flood_of_tokens_used_once() -> None:
     for number in range(10_000):
         remember(tokens, f"once {number}")
         if number % 40 == 0 and "in use" not in tokens.current:
-            assert tokens.recall("in use") is ENTRY
+            assert tokens.aside.get("in use") is ENTRY
             remember(tokens, "in use")
 
 
@@ -48,7 +48,7 @@ def test_as_many_tokens_as_there_is_room_for_stay_while_they_are_used_in_turn() 
     remember(tokens, *texts)
     for text in 10 * texts:
         if text not in tokens.current:
-            assert tokens.recall(text) is ENTRY
+            assert tokens.aside.get(text) is ENTRY
             remember(tokens, text)
 
 
@@ -59,7 +59,7 @@ def test_all_are_judged_again_after_a_turn_and_none_is_lost() -> None:
         tokens.turn()
 
     assert not tokens.current
-    assert all(tokens.recall(str(number)) is ENTRY for number in range(50))
+    assert all(tokens.aside.get(str(number)) is ENTRY for number in range(50))
 
 
 def test_what_was_judged_before_a_turn_is_not_remembered() -> None:
@@ -69,7 +69,7 @@ def test_what_was_judged_before_a_turn_is_not_remembered() -> None:
     tokens.add("late", ENTRY, judged)
 
     assert "late" not in tokens.current
-    assert tokens.recall("late") is None
+    assert tokens.aside.get("late") is None
 
 
 def test_the_tokens_of_a_key_are_purged_with_it(issuer: IssuerSimulator, listener: Listener) -> None:
