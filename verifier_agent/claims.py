@@ -40,6 +40,8 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 _DECODER: Final = msgspec.json.Decoder(dict[str, Any])
+_OPENS_A_LIST: Final = ord("[")
+"""As a number: bytes are looked for in bytes only after an error has been raised and forgotten."""
 _MALFORMED: Final = "its claims are not those of an access token"
 
 
@@ -78,7 +80,7 @@ class ClaimsDecoder:
             )
         except (msgspec.MsgspecError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
             raise TokenRejected(RejectionCode.MALFORMED, _MALFORMED) from error
-        if b"[" in payload:
+        if _OPENS_A_LIST in payload:
             _refuse_long_lists(raw)
         return claims
 
