@@ -1,41 +1,50 @@
 """A filter in front of exact look-ups: most of what was never added is told apart by one byte of memory."""
 
 from collections.abc import Iterable
+from itertools import combinations
 from typing import Final
 
 BITS_A_DIGEST: Final = 16
-"""At full capacity; with two bits set for each, 1 in 64 strangers passes."""
+"""At full capacity; with four bits set for each, 1 in 200 strangers passes."""
+_PAIRS: Final = tuple(1 << one | 1 << other for one, other in combinations(range(8), 2)) * 3
+"""Bytes with two bits set, so that six bits of a digest choose one."""
 
 
 class DigestFilter:
-    """A Bloom filter (Bloom 1970) with two probes, taken from the digest itself, as that is a hash already.
+    """A Bloom filter (Bloom 1970) with two bits in each of two bytes, all taken from the digest, as that is a hash already.
+
+    Two bits in one byte cost little more than one to set and to look for (Putze, Sanders and Singler, "Cache-, hash- and
+    space-efficient Bloom filters", 2007).
 
     Attributes:
         capacity: how many digests it is made for; with more it lets more strangers pass, and stays right.
     """
 
-    __slots__ = ("_bits", "_mask", "capacity")
+    __slots__ = ("_bytes", "_mask", "capacity")
 
     def __init__(self, capacity: int) -> None:
         size = 1 << max(3, (BITS_A_DIGEST * capacity - 1).bit_length())
         self.capacity = size // BITS_A_DIGEST
-        self._bits = bytearray(size // 8)
-        self._mask = size - 1
+        self._bytes = bytearray(size // 8)
+        self._mask = size // 8 - 1
 
     def add(self, digests: Iterable[int]) -> None:
         """Let these digests pass from now on."""
-        bits, mask = self._bits, self._mask
+        marks, mask, pairs = self._bytes, self._mask, _PAIRS
         for digest in digests:
-            at = digest & mask
-            bits[at >> 3] |= 1 << (at & 7)
-            at = digest >> 32 & mask
-            bits[at >> 3] |= 1 << (at & 7)
+            marks[digest & mask] |= pairs[digest >> 58]
+            marks[digest >> 26 & mask] |= pairs[digest >> 52 & 63]
 
     def may_hold(self, digest: int) -> bool:
         """``False`` when the digest has certainly not been added."""
-        bits, mask = self._bits, self._mask
-        at = digest & mask
-        if not bits[at >> 3] >> (at & 7) & 1:
-            return False
-        at = digest >> 32 & mask
-        return bits[at >> 3] >> (at & 7) & 1 == 1
+        marks, mask = self._bytes, self._mask
+        first, second = _PAIRS[digest >> 58], _PAIRS[digest >> 52 & 63]
+        return marks[digest & mask] & first == first and marks[digest >> 26 & mask] & second == second
+
+    def may_hold_either(self, one: int, other: int) -> bool:
+        """``may_hold`` for two at once: nearly always one byte of each is all that is looked at."""
+        marks, mask = self._bytes, self._mask
+        first, second = _PAIRS[one >> 58], _PAIRS[other >> 58]
+        return (marks[one & mask] & first == first and self.may_hold(one)) or (
+            marks[other & mask] & second == second and self.may_hold(other)
+        )

@@ -54,6 +54,13 @@ class DigestIndex:
             return True
         return self._filter.may_hold(digest) and self._settled.holds(digest)
 
+    def holds_either(self, one: TokenDigest, other: TokenDigest) -> bool:
+        """Whether either of two digests is revoked, for nearly all of which a look at the filter is the answer."""
+        few = self._few
+        if self._unsettled or (few and (one in few or other in few)) or self._filter.may_hold_either(one, other):
+            return self.holds(one) or self.holds(other)
+        return False
+
     def __iter__(self) -> Iterator[tuple[int, "array[int]"]]:
         return iter(self._batches.items())
 

@@ -102,15 +102,13 @@ class RevocationIndex:
             claims: of the token.
             digest: of its signing input.
         """
-        if self._digest_expiry and self._is_listed(digest, claims.jti):
-            return "by the digest of the token or of its jti"
+        if self._digest_expiry:
+            jti = claims.jti
+            if self._digests.holds_either(digest, digest if jti is None else jti_digest(jti)):
+                return "by the digest of the token or of its jti"
         index = self._selectors.get(claims.iss)
         hit = None if index is None else index.find(claims.raw, claims.iat)
         return None if hit is None else f"by a selector on {sorted(hit.record.selector.claims) or 'everything'}"
-
-    def _is_listed(self, digest: TokenDigest, jti: str | None) -> bool:
-        holds = self._digests.holds
-        return holds(digest) or (jti is not None and holds(jti_digest(jti)))
 
     @property
     def selectors(self) -> int:

@@ -140,7 +140,29 @@ def test_a_full_filter_lets_few_strangers_pass() -> None:
     passed.add(held)
 
     assert all(map(passed.may_hold, held))
-    assert sum(map(passed.may_hold, strangers(100_000, seed=2))) < 100_000 / 50
+    assert sum(map(passed.may_hold, strangers(100_000, seed=2))) < 100_000 / 100
+
+
+def test_of_two_either_passes_that_would_pass_alone() -> None:
+    passed = DigestFilter(64)
+    passed.add(strangers(48, seed=1))
+    some = [*strangers(300, seed=2), *strangers(48, seed=1), 0, 2**64 - 1]
+
+    for one, other in zip(some, reversed(some), strict=True):
+        assert passed.may_hold_either(one, other) is (passed.may_hold(one) or passed.may_hold(other))
+
+
+@pytest.mark.parametrize("settled", [False, True])
+@pytest.mark.parametrize("size", [1, FEW, FEW + 1, 1000])
+def test_either_of_two_is_found_wherever_its_batch_is_kept(size: int, settled: bool) -> None:
+    index, stranger = DigestIndex(), TokenDigest(strangers(1, seed=2)[0])
+    index.add(1, batch := strangers(size, seed=1))
+    while settled and index.settle():
+        pass
+
+    assert all(index.holds_either(TokenDigest(digest), stranger) for digest in batch)
+    assert all(index.holds_either(stranger, TokenDigest(digest)) for digest in batch)
+    assert not index.holds_either(stranger, stranger)
 
 
 @pytest.mark.parametrize("size", [FEW - 1, FEW, FEW + 1])
