@@ -75,25 +75,27 @@ def hot_path(verifier: Verifier, clock: Clock) -> Verify:
                 max_staleness=max_staleness,
             )
         try:
-            known = verified.current[token]
-            now, able = time(), window
-            if (
-                able.begins <= now < able.ends
-                and known.starts <= now < known.ends
-                and audience in known.audiences
-                and (scope is None or required[scope] <= known.claims.scope)
-            ):
-                return known.claims
-        except (KeyError, TypeError):
-            pass  # and done with: it has the token in it, and would be the context of what is raised below
+            known = verified.current.get(token)
+            if known is not None:
+                now, able = time(), window
+                if (
+                    able.begins <= now < able.ends
+                    and known.starts <= now < known.ends
+                    and audience in known.audiences
+                    and (scope is None or required[scope] <= known.claims.scope)
+                ):
+                    return known.claims
+        except (KeyError, TypeError):  # a scope that nobody has asked for yet, or a token that is not even text
+            pass
         else:
-            return verify_step_by_step(token, audience, scope, caller)
-        return judge_again(token, audience, scope, caller)  # not seen since anything changed, or not even text
+            if known is None:
+                return judge_again(token, audience, scope, caller)
+        return verify_step_by_step(token, audience, scope, caller)
 
     def judge_again(token: str, audience: Audience, scope: str | None, caller: str | None) -> Claims:
         """A token that was good before anything changed needs no signature, if only what changed spares it."""
         judged = verified.current  # before anything is judged; see VerifiedTokens
-        known = verified.aside.get(token) if token.__class__ is str else None
+        known = verified.aside.get(token)
         if known is not None:
             now, able = time(), window
             if (

@@ -73,11 +73,13 @@ class VerifiedTokens:
         with self._lock:
             if judged is not self.current:
                 return
-            self.aside.pop(token, None)
+            aside = self.aside
+            aside.pop(token, None)
             if len(judged) >= self._half:
                 self._turn()
-            self.current[token] = entry
-            if len(self.current) + len(self.aside) > self._size:
+                judged = self.current
+            judged[token] = entry
+            if len(judged) + len(aside) > self._size:
                 self._drop_first()
 
     def resize(self, size: int) -> None:
