@@ -64,7 +64,8 @@ def judge_all(chosen: list[Mutant], jobs: int, near: bool) -> Report:
         waiting.put(mutant)
     report = Report(len(chosen))
     with tempfile.TemporaryDirectory(prefix="mutation-") as folder:
-        trials = [Trial(ROOT, Path(folder) / str(number)) for number in range(jobs)]
+        modules = {mutant.module.stem for mutant in chosen} if near else ()
+        trials = [Trial(ROOT, Path(folder) / str(number), modules) for number in range(jobs)]
         threads = [threading.Thread(target=work, args=(trial, waiting, report, near)) for trial in trials]
         for thread in threads:
             thread.start()

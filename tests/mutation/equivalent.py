@@ -6,7 +6,7 @@ EQUIVALENT: Final[dict[str, str]] = {
     "seal.open_seal: if len(snapshot.data) != seal.size: raise SnapshotInvalid(SnapshotCode.ALTERED, f'{len(snapshot.data)} bytes, where {seal.size} were sealed') -> pass": (
         "the hash of bytes of another length is another hash"
     ),
-    "verifier.Verifier.judge: self._recall(token) or self._verify_signature(token, boot, caller) -> self._verify_signature(token, boot, caller)": (
+    "verifier.Verifier.judge: aside or self._verify_signature(token, boot, caller) -> self._verify_signature(token, boot, caller)": (
         "slower: the signature is checked again"
     ),
     "verifier.Verifier.check_able: self.foreign.keys and self.foreign.has_moved(boot) -> self.foreign.has_moved(boot)": (
@@ -51,10 +51,16 @@ EQUIVALENT: Final[dict[str, str]] = {
     "hot_path.hot_path.verify: scope is None or required[scope] <= known.claims.scope -> required[scope] <= known.claims.scope": (
         "slower: no scope is none of those remembered"
     ),
+    "hot_path.hot_path.verify: if known is None: return judge_again(token, audience, scope, caller) -> pass": (
+        "slower: the numbered steps decide"
+    ),
+    "verifier.Verifier._verify_signature: claims.nbf > starts -> claims.nbf >= starts": (
+        "at the very bound both are the same"
+    ),
     "hot_path.hot_path.judge_again: verified.add(token, known, judged) -> pass": (
         "slower: it is judged again each time"
     ),
-    "hot_path.hot_path.judge_again: if known is not None and able.begins <= now < able.ends and (known.starts <= now < known.ends) and (audience in known.audiences) and (scope is None) and (revocations.find(known.claims, known.digest) is None): verified.add(token, known, judged) -> pass": (
+    "hot_path.hot_path.judge_again: if able.begins <= now < able.ends and known.starts <= now < known.ends and (audience in known.audiences) and (scope is None) and (find_revocation(known.claims, known.digest) is None): verified.add(token, known, judged) -> pass": (
         "slower: the numbered steps decide"
     ),
     "hot_path.hot_path.verify_step_by_step: able.begins <= now < able.ends -> able.begins < now < able.ends": (
@@ -75,7 +81,7 @@ EQUIVALENT: Final[dict[str, str]] = {
     "claims.ClaimsDecoder.decode: (msgspec.MsgspecError, KeyError, TypeError, ValueError, OverflowError, RecursionError) -> (KeyError, TypeError, ValueError, OverflowError, RecursionError)": (
         "msgspec's errors are ValueErrors too, in the version that is pinned"
     ),
-    "claims.ClaimsDecoder.decode: self._scopes.get(text) or self._words(_text(text)) -> self._words(_text(text))": (
+    "claims.ClaimsDecoder.decode: self._scopes.get(scope) or self._words(_text(scope)) -> self._words(_text(scope))": (
         "slower: the words are taken apart again"
     ),
     "claims.ClaimsDecoder._words: len(self._scopes) >= self.MAX_SCOPES -> len(self._scopes) < self.MAX_SCOPES": (
@@ -138,6 +144,18 @@ EQUIVALENT: Final[dict[str, str]] = {
     ),
     "digest_index.DigestIndex.holds: self._filter.may_hold(digest) and self._settled.holds(digest) -> self._settled.holds(digest)": (
         "slower: the batches are searched without asking the filter first"
+    ),
+    "digest_index.DigestIndex.holds_either: few and (one in few or other in few) -> one in few or other in few": (
+        "slower: an empty dict is searched"
+    ),
+    "digest_index.DigestIndex.holds_either: few and (one in few or other in few) -> few": (
+        "slower: each is looked for by itself"
+    ),
+    "digest_filter.DigestFilter.may_hold_either: marks[one & mask] & first == first and self.may_hold(one) -> self.may_hold(one)": (
+        "slower: the second byte is looked at, too"
+    ),
+    "digest_filter.DigestFilter.may_hold_either: marks[other & mask] & second == second and self.may_hold(other) -> self.may_hold(other)": (
+        "slower: the second byte is looked at, too"
     ),
     "digest_index.DigestIndex.add: len(self._unsettled) > most_unsettled -> len(self._unsettled) >= most_unsettled": (
         "one batch more or less waits"

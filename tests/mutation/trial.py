@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Collection
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
@@ -48,8 +49,13 @@ class Verdict(StrEnum):
 class Trial:
     """One copy, under ``folder``, in which the unchanged program passes."""
 
-    def __init__(self, root: Path, folder: Path) -> None:
+    def __init__(self, root: Path, folder: Path, near: Collection[str] = ()) -> None:
         """Copy the checkout, and see it pass.
+
+        Args:
+            root: of the checkout.
+            folder: of the copy.
+            near: modules whose nearest tests alone will be run; by default all tests will.
 
         Raises:
             RuntimeError: it does not.
@@ -60,7 +66,8 @@ class Trial:
                 shutil.copytree(root / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
             else:
                 shutil.copy(root / name, folder / name)
-        self._tests = _relevant(folder)
+        nearest = {name for module in near for name in _nearest(module)}
+        self._tests = [test for test in _relevant(folder) if not near or _name(test) in nearest]
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.mutation.forking"],
             cwd=folder,
@@ -88,7 +95,7 @@ class Trial:
             file.write_text(original)
 
     def _judge(self, names: list[str], near: bool) -> Verdict:
-        first = [test for test in self._tests if Path(test).stem.removeprefix("test_") in names]
+        first = [test for test in self._tests if _name(test) in names]
         others = [test for test in self._tests if test not in first]
         for tests in [first] if near else [first, others]:
             status = self._run(tests)
@@ -97,9 +104,9 @@ class Trial:
         return Verdict.SURVIVED
 
     def _run(self, tests: list[str]) -> str:
-        for compiled in self._folder.glob("*/__pycache__/*"):
-            if compiled.parts[-3] in PATH:  # it would pass for that of a mutant written within the same second
-                compiled.unlink()
+        for package in PATH:
+            for compiled in (self._folder / package).glob("__pycache__/*"):
+                compiled.unlink()  # it would pass for that of a mutant written within the same second
         self._ask(tests)
         assert self._process.stdout is not None
         return self._process.stdout.readline().strip()
@@ -112,6 +119,10 @@ class Trial:
 
 def _nearest(module: str) -> list[str]:
     return next((tests.split() for modules, tests in NEAREST.items() if module in modules.split()), [])
+
+
+def _name(test: str) -> str:
+    return Path(test).stem.removeprefix("test_")
 
 
 def _relevant(folder: Path) -> list[str]:
