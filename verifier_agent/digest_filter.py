@@ -11,10 +11,10 @@ _PAIRS: Final = tuple(1 << one | 1 << other for one, other in combinations(range
 
 
 class DigestFilter:
-    """A Bloom filter (Bloom 1970) with two bits in each of two bytes, all taken from the digest, as that is a hash already.
+    """A Bloom filter (Bloom 1970) with two bits in each of two bytes, taken from the digest, as that is a hash already.
 
-    Two bits in one byte cost little more than one to set and to look for (Putze, Sanders and Singler, "Cache-, hash- and
-    space-efficient Bloom filters", 2007).
+    Two bits in one byte cost little more than one to set and to look for (Putze, Sanders and Singler, "Cache-, hash-
+    and space-efficient Bloom filters", 2007).
 
     Attributes:
         capacity: how many digests it is made for; with more it lets more strangers pass, and stays right.

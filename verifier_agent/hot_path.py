@@ -76,37 +76,34 @@ def hot_path(verifier: Verifier, clock: Clock) -> Verify:
             )
         try:
             known = verified.current.get(token)
-            if known is not None:
-                now, able = time(), window
-                if (
-                    able.begins <= now < able.ends
-                    and known.starts <= now < known.ends
-                    and audience in known.audiences
-                    and (scope is None or required[scope] <= known.claims.scope)
-                ):
-                    return known.claims
+            now, able = time(), window
+            if (
+                known is not None
+                and able.begins <= now < able.ends
+                and known.starts <= now < known.ends
+                and audience in known.audiences
+                and (scope is None or required[scope] <= known.claims.scope)
+            ):
+                return known.claims
         except (KeyError, TypeError):  # a scope that nobody has asked for yet, or a token that is not even text
-            pass
-        else:
-            if known is None:
-                return judge_again(token, audience, scope, caller)
-        return verify_step_by_step(token, audience, scope, caller)
+            return verify_step_by_step(token, audience, scope, caller)
+        return (judge_again if known is None else verify_step_by_step)(token, audience, scope, caller)
 
     def judge_again(token: str, audience: Audience, scope: str | None, caller: str | None) -> Claims:
         """A token that was good before anything changed needs no signature, if only what changed spares it."""
         judged = verified.current  # before anything is judged; see VerifiedTokens
         known = verified.aside.get(token)
-        if known is not None:
-            now, able = time(), window
-            if (
-                able.begins <= now < able.ends
-                and known.starts <= now < known.ends
-                and audience in known.audiences
-                and scope is None
-                and find_revocation(known.claims, known.digest) is None
-            ):
-                verified.add(token, known, judged)
-                return known.claims
+        now, able = time(), window
+        if (
+            known is not None
+            and able.begins <= now < able.ends
+            and known.starts <= now < known.ends
+            and audience in known.audiences
+            and scope is None
+            and find_revocation(known.claims, known.digest) is None
+        ):
+            verified.add(token, known, judged)
+            return known.claims
         return verify_step_by_step(token, audience, scope, caller)
 
     def verify_step_by_step(token: str, audience: Audience, scope: str | None, caller: str | None) -> Claims:

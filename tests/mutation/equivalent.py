@@ -51,16 +51,13 @@ EQUIVALENT: Final[dict[str, str]] = {
     "hot_path.hot_path.verify: scope is None or required[scope] <= known.claims.scope -> required[scope] <= known.claims.scope": (
         "slower: no scope is none of those remembered"
     ),
-    "hot_path.hot_path.verify: if known is None: return judge_again(token, audience, scope, caller) -> pass": (
-        "slower: the numbered steps decide"
-    ),
     "verifier.Verifier._verify_signature: claims.nbf > starts -> claims.nbf >= starts": (
         "at the very bound both are the same"
     ),
     "hot_path.hot_path.judge_again: verified.add(token, known, judged) -> pass": (
         "slower: it is judged again each time"
     ),
-    "hot_path.hot_path.judge_again: if able.begins <= now < able.ends and known.starts <= now < known.ends and (audience in known.audiences) and (scope is None) and (find_revocation(known.claims, known.digest) is None): verified.add(token, known, judged) -> pass": (
+    "hot_path.hot_path.judge_again: if known is not None and able.begins <= now < able.ends and (known.starts <= now < known.ends) and (audience in known.audiences) and (scope is None) and (find_revocation(known.claims, known.digest) is None): verified.add(token, known, judged) -> pass": (
         "slower: the numbered steps decide"
     ),
     "hot_path.hot_path.verify_step_by_step: able.begins <= now < able.ends -> able.begins < now < able.ends": (
