@@ -42,6 +42,7 @@ from issuer.keys.holders import KekHolders
 from issuer.keys.key_service import KeyService
 from issuer.keys.rewrapping import Rewrapping
 from issuer.keys.signing import SigningThreads
+from issuer.keys.upkeep import KeyUpkeep
 from issuer.keys.vault import KeyVault
 from issuer.leadership import Leadership
 from issuer.leadership.choice import leader_lock
@@ -338,7 +339,10 @@ async def _background(services: Services, event_log: EventLog) -> AsyncIterator[
     listener = AgentsListener(
         services.fleet, lambda: open_log(services.settings.log, retention), lambda: services.relay.leads
     )
+    upkeep = KeyUpkeep(services.keys, services.own_agent, services.relay)
+    services.relay.also_tell(upkeep)
     tasks = [
+        asyncio.create_task(upkeep.run(), name="key-upkeep"),
         asyncio.create_task(services.own_agent.run(services.relay.look), name="own-agent"),
         asyncio.create_task(services.own_agent.stay_awake(), name="awake"),
         asyncio.create_task(services.relay.run(), name="relay"),

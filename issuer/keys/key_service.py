@@ -12,10 +12,10 @@ from sqlalchemy import RowMapping, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from events import KeySet, KeyState, PublishedKey, SignedEvent, Stream
-from issuer.errors import Conflict, NotFound, StoreUninitialised, WrapperUnavailable
+from issuer.errors import Conflict, NotFound, StoreUninitialised
 from issuer.fleet.registry import read_members
-from issuer.keys.exchange import same_key
-from issuer.keys.generation import Jwk, PrivateJwk
+from issuer.keys.generation import PrivateJwk
+from issuer.keys.key_rows import refuse_known, token_key, token_keys, told
 from issuer.keys.life_cycle import (
     KeyPolicy,
     Postpone,
@@ -23,7 +23,6 @@ from issuer.keys.life_cycle import (
     Rotate,
     Situation,
     Step,
-    TokenKey,
     gate,
     steps,
 )
@@ -35,8 +34,7 @@ from issuer.store.schema import keys, streams
 
 log = logging.getLogger(__name__)
 
-MOST_RETIRED: Final = 500
-"""Retired keys in a key set: it is one event, and keys that rotate themselves would fill it in time."""
+NO_STANDBY: Final = "there is no standby key for {alg} yet: it is made a moment after the one before was used up"
 
 
 class Leader(Protocol):
@@ -117,7 +115,7 @@ class KeyService:
         async with self._database.write(urgent=True) as connection:
             await one_at_a_time(connection)
             why_not = await self._why_not(connection, alg)
-            if why_not and not force:
+            if why_not and not (force and self._heir(await token_keys(connection), alg)):
                 raise Conflict(why_not)
             if why_not:
                 reason = f"{reason} (forced: {why_not})" if len(reason) + len(why_not) < MAX_REASON - 16 else reason
@@ -168,36 +166,51 @@ class KeyService:
     async def revoke(self, kid: str, *, reason: str, actor: str) -> SignedEvent:
         """Revoke a key, with every token that it signed, for good. If it was the one that signs, the standby does now.
 
+        It waits for no key to be made: the next standby is ``replenish``'s. Only where there is none to sign, as when
+        one key after the other is revoked, the next one is made first, and verifiers hear of it as it begins to sign.
+
         Raises:
             NotFound: no token key has this ``kid``.
             Conflict: it is revoked already.
+            WrapperUnavailable: a key has to be made, and what holds the key-encryption key does not answer.
             ValueError: as ``Outbox.append``.
         """
-        async with self._database.read() as connection:
-            alg = next((row["alg"] for row in await _token_keys(connection) if row["kid"] == kid), None)
-        if alg is None:
-            raise NotFound(f"no token key has the kid {kid!r}")
-        try:
-            standby = await self._vault.generate(alg)
-        except WrapperUnavailable as error:  # an emergency waits for nobody; ``replenish`` makes up for it
-            log.warning("standby_not_made", extra={"alg": alg, "error": str(error)})
-            standby = None
-        async with self._database.write(urgent=True) as connection:
-            await one_at_a_time(connection)
-            rows = await _token_keys(connection)
-            state = KeyState(next(row["state"] for row in rows if row["kid"] == kid))
-            if state is KeyState.REVOKED:
-                raise Conflict(f"key {kid} is revoked already")
-            await self._move(connection, kid, KeyState.REVOKED)
-            others = [row for row in rows if row["kid"] != kid]
-            if state is KeyState.ACTIVE:
-                await self._promote(connection, others, alg, standby)
-            elif state is KeyState.PENDING and standby is not None:
-                await self._vault.add(connection, standby, KeyState.PENDING)
-            return await self._publish(connection, reason=reason, actor=actor)
+        fresh: SealedKey | None = None
+        while True:
+            async with self._database.write(urgent=True) as connection:
+                await one_at_a_time(connection)
+                rows = await token_keys(connection)
+                row = next((row for row in rows if row["kid"] == kid), None)
+                if row is None:
+                    raise NotFound(f"no token key has the kid {kid!r}")
+                state, alg = KeyState(row["state"]), row["alg"]
+                if state is KeyState.REVOKED:
+                    raise Conflict(f"key {kid} is revoked already")
+                if state is not KeyState.ACTIVE or fresh is not None or self._heir(rows, alg) is not None:
+                    return await self._revoke(connection, rows, row, fresh, reason=reason, actor=actor)
+            fresh = await self._vault.generate(alg)
+
+    async def _revoke(
+        self,
+        connection: AsyncConnection,
+        rows: Sequence[RowMapping],
+        row: RowMapping,
+        fresh: SealedKey | None,
+        *,
+        reason: str,
+        actor: str,
+    ) -> SignedEvent:
+        await self._move(connection, row["kid"], KeyState.REVOKED)
+        if row["state"] == KeyState.ACTIVE:
+            heir = self._heir(rows, row["alg"])
+            if heir is not None:
+                await self._move(connection, heir, KeyState.ACTIVE)
+            elif fresh is not None:
+                await self._vault.add(connection, fresh, KeyState.ACTIVE)
+        return await self._publish(connection, reason=reason, actor=actor)
 
     async def replenish(self) -> SignedEvent | None:
-        """Make the standby keys that an emergency could not make; the event that tells of them, if there is any.
+        """Make the standby keys that are missing, as after an emergency; the event that tells of them, if any.
 
         Raises:
             WrapperUnavailable: what holds the key-encryption key still does not answer.
@@ -237,7 +250,7 @@ class KeyService:
         sealed = await self._vault.seal(jwk, TOKEN_KEY)
         async with self._database.write() as connection:
             await one_at_a_time(connection)
-            await _refuse_known(connection, jwk)
+            await refuse_known(connection, jwk)
             await self._vault.add(connection, sealed, KeyState.RETIRING if verify_only else KeyState.PENDING)
             return await self._publish(connection, reason=reason, actor=actor)
 
@@ -285,6 +298,16 @@ class KeyService:
             self._signing[kid] = SigningKey(await self._vault.open(row))
         return self._signing[kid]
 
+    async def open_active(self, published: Sequence[PublishedKey]) -> None:
+        """Unseal every key that signs, before the first token needs it.
+
+        Raises:
+            StoreUninitialised, SealBroken: as ``signing_key``.
+            WrapperUnavailable: what holds the key-encryption key does not answer.
+        """
+        for alg in self._algorithms:
+            await self.signing_key(published, alg)
+
     def _check_algorithm(self, alg: str) -> None:
         if alg not in self._algorithms:
             raise NotFound(f"there are no keys for {alg}; there are for {', '.join(self._algorithms)}")
@@ -292,7 +315,7 @@ class KeyService:
     async def _situation(self, connection: AsyncConnection, dead_before: float) -> Situation:
         members, now = await read_members(connection, self._database)
         return Situation(
-            keys=[_token_key(row) for row in await _token_keys(connection)],
+            keys=[token_key(row) for row in await token_keys(connection)],
             published=await published_mark(connection, Stream.KEYS),
             members=members,
             now=now,
@@ -302,7 +325,7 @@ class KeyService:
     async def _why_not(self, connection: AsyncConnection, alg: str) -> str:
         situation = await self._situation(connection, 0.0)
         standby = situation.one(alg, KeyState.PENDING)
-        return "" if standby is None else gate(standby, situation, self._policy()).why_not
+        return NO_STANDBY.format(alg=alg) if standby is None else gate(standby, situation, self._policy()).why_not
 
     async def _plan(self, connection: AsyncConnection, dead_before: float, *, leads: bool) -> tuple[int, list[Step]]:
         """What is due, and the head of the key events that this is based on."""
@@ -344,7 +367,7 @@ class KeyService:
 
     async def _succeed(self, connection: AsyncConnection, alg: str, standby: SealedKey) -> None:
         """Let the heir sign in the place of the key that does, and have another standby."""
-        rows = await _token_keys(connection)
+        rows = await token_keys(connection)
         for row in rows:
             if row["alg"] == alg and row["state"] == KeyState.ACTIVE:
                 await self._move(connection, row["kid"], KeyState.RETIRING)
@@ -371,18 +394,22 @@ class KeyService:
     async def _missing(self, connection: AsyncConnection, state: KeyState = KeyState.ACTIVE) -> list[str]:
         """The algorithms that have no key in a state."""
         # An imported key may verify alone, so that its algorithm has keys and none that signs.
-        have = {row["alg"] for row in await _token_keys(connection) if row["state"] == state}
+        have = {row["alg"] for row in await token_keys(connection) if row["state"] == state}
         return [alg for alg in self._algorithms if alg not in have]
 
     async def _promote(
-        self, connection: AsyncConnection, rows: Sequence[RowMapping], alg: str, standby: SealedKey | None
+        self, connection: AsyncConnection, rows: Sequence[RowMapping], alg: str, standby: SealedKey
     ) -> None:
-        heir = next((row["kid"] for row in rows if row["alg"] == alg and row["state"] == KeyState.PENDING), None)
+        heir = self._heir(rows, alg)
         if heir is None:
-            raise Conflict(f"there is no standby key for {alg}")
+            raise Conflict(NO_STANDBY.format(alg=alg))
         await self._move(connection, heir, KeyState.ACTIVE)
-        if standby is not None:
-            await self._vault.add(connection, standby, KeyState.PENDING)
+        await self._vault.add(connection, standby, KeyState.PENDING)
+
+    @staticmethod
+    def _heir(rows: Sequence[RowMapping], alg: str) -> str | None:
+        """Who signs when the key that does gives way."""
+        return next((row["kid"] for row in rows if row["alg"] == alg and row["state"] == KeyState.PENDING), None)
 
     async def _move(self, connection: AsyncConnection, kid: str, state: KeyState) -> None:
         await connection.execute(
@@ -398,7 +425,7 @@ class KeyService:
                 jwk=row["public_jwk"] if KeyState(row["state"]).verifies else None,
                 changed_at=round(row["changed_at"], 3),
             )
-            for row in _told(await _token_keys(connection))
+            for row in told(await token_keys(connection))
         )
         event = await self._outbox.append(
             connection, Stream.KEYS, KeySet(keys=published, reason=reason, actor=actor[:MAX_ACTOR])
@@ -406,44 +433,3 @@ class KeyService:
         new = (keys.c.use == TOKEN_KEY) & keys.c.published_seq.is_(None)
         await connection.execute(update(keys).where(new).values(published_seq=event.seq))
         return event
-
-
-async def _token_keys(connection: AsyncConnection) -> Sequence[RowMapping]:
-    """The rows of all token keys, oldest first."""
-    query = select(keys).where(keys.c.use == TOKEN_KEY).order_by(keys.c.created_at, keys.c.kid)
-    return (await connection.execute(query)).mappings().all()
-
-
-async def _refuse_known(connection: AsyncConnection, jwk: Jwk) -> None:
-    """Make sure that neither a name nor a key is used twice, also of keys that are retired or revoked.
-
-    Raises:
-        Conflict: one is; the message names the key that is there, and its state.
-    """
-    for row in (await connection.execute(select(keys))).mappings():
-        if row["kid"] == jwk["kid"]:
-            raise Conflict(f"there is a key {row['kid']} already ({row['use']}, {row['state']}): a kid is used once")
-        if same_key(row["public_jwk"], jwk):
-            raise Conflict(
-                f"it is the key {row['kid']} ({row['use']}, {row['state']}), which a new name does not change"
-            )
-
-
-def _told(rows: Sequence[RowMapping]) -> list[RowMapping]:
-    """The keys that a key set names: all but the oldest retired ones, whose tokens have long been dead."""
-    retired = sorted((row["changed_at"], row["kid"]) for row in rows if row["state"] == KeyState.RETIRED)
-    forgotten = {kid for _, kid in retired[:-MOST_RETIRED]}
-    return [row for row in rows if row["kid"] not in forgotten]
-
-
-def _token_key(row: RowMapping) -> TokenKey:
-    return TokenKey(
-        kid=row["kid"],
-        alg=row["alg"],
-        state=KeyState(row["state"]),
-        changed_at=row["changed_at"],
-        published_seq=row["published_seq"] or 0,
-        signatures=row["signatures"],
-        due_since=row["due_since"],
-        due_reason=row["due_reason"],
-    )
