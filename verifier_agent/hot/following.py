@@ -87,7 +87,7 @@ async def following(
             cache=settings.consul_cache and settings.consul_cache / f"consul-{folder}.json",
             refuse=lambda detail: configuration.refuse(CONSUL, detail, clock.now()),
         )
-        watch.recall()
+        await watch.recall()
         await watch.once()  # waits for a hanging Consul no longer than for any answer
         await stack.enter_async_context(_running(watch.run(), "tocsin-consul"))
         yield Following(configuration, connection, watch)
