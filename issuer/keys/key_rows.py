@@ -56,4 +56,5 @@ def token_key(row: RowMapping) -> TokenKey:
         signatures=row["signatures"],
         due_since=row["due_since"],
         due_reason=row["due_reason"],
+        rank=row["list_rank"],
     )

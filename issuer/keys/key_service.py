@@ -5,7 +5,7 @@ Every change of a key writes the whole new key set to the outbox in the same tra
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
 from sqlalchemy import RowMapping, select, update
@@ -23,9 +23,13 @@ from issuer.keys.life_cycle import (
     Rotate,
     Situation,
     Step,
+    TokenKey,
     gate,
+    heir,
+    listed_first,
     steps,
 )
+from issuer.keys.listing import REMOVED
 from issuer.keys.signing import SigningKey
 from issuer.keys.vault import TOKEN_KEY, KeyVault, SealedKey, one_at_a_time
 from issuer.outbox.outbox import MAX_ACTOR, MAX_REASON, Outbox, published_mark
@@ -80,11 +84,16 @@ class KeyService:
         self._algorithms = tuple(algorithms)
         self._signing: dict[str, SigningKey] = {}
 
-    async def initialise(self) -> None:
-        """Make an active and a standby key for each algorithm that has none."""
+    async def initialise(self, given: Mapping[str, SealedKey] | None = None) -> None:
+        """Make an active and a standby key for each algorithm that has none.
+
+        Args:
+            given: by algorithm, a key that is not in the store and is to be the active one.
+        """
         async with self._database.read() as connection:
             missing = await self._missing(connection)
-        fresh = {alg: (await self._vault.generate(alg), await self._vault.generate(alg)) for alg in missing}
+        first = {alg: (given or {}).get(alg) or await self._vault.generate(alg) for alg in missing}
+        fresh = {alg: (active, await self._vault.generate(alg)) for alg, active in first.items()}
         async with self._database.write() as connection:
             await one_at_a_time(connection)
             missing = await self._missing(connection)  # another process may have made them meanwhile
@@ -106,16 +115,21 @@ class KeyService:
 
         Raises:
             NotFound: there are no keys for this algorithm.
-            Conflict: the standby waits for somebody, who is named, and it is not forced.
+            Conflict: the standby waits for somebody, who is named, and it is not forced; or the list of configuration
+                says which key signs, and that one does.
             ValueError: as ``Outbox.append``.
         """
         alg = alg or self._algorithms[0]
         self._check_algorithm(alg)
-        standby = await self._vault.generate(alg)
+        async with self._database.read() as connection:
+            by_list = (await self._situation(connection, 0.0)).governed_by_list(alg)
+        standby = None if by_list else await self._vault.generate(alg)
         async with self._database.write(urgent=True) as connection:
             await one_at_a_time(connection)
-            why_not = await self._why_not(connection, alg)
-            if why_not and not (force and self._heir(await token_keys(connection), alg)):
+            situation = await self._situation(connection, 0.0)
+            _refuse_against_list(situation, alg)
+            why_not = self._why_not(situation, alg)
+            if why_not and not (force and situation.heir(alg)):
                 raise Conflict(why_not)
             if why_not:
                 reason = f"{reason} (forced: {why_not})" if len(reason) + len(why_not) < MAX_REASON - 16 else reason
@@ -130,7 +144,7 @@ class KeyService:
         """
         self._check_algorithm(alg or self._algorithms[0])
         async with self._database.read() as connection:
-            return await self._why_not(connection, alg or self._algorithms[0])
+            return self._why_not(await self._situation(connection, 0.0), alg or self._algorithms[0])
 
     async def advance(self, *, dead_before: float, leader: Leader) -> SignedEvent | None:
         """Do what is due in the life of the keys; the event that tells of it, if there is anything to tell.
@@ -151,7 +165,8 @@ class KeyService:
             based_on, planned = await self._plan(connection, dead_before, leads=leader.leads)
         if not planned:
             return None
-        fresh = {step.alg: await self._vault.generate(step.alg) for step in planned if isinstance(step, Rotate)}
+        rotations = [step for step in planned if isinstance(step, Rotate)]
+        fresh = {step.alg: None if step.listed else await self._vault.generate(step.alg) for step in rotations}
         rotates = any(not isinstance(step, Retire) for step in planned)
         async with self._database.write() as connection:
             if rotates:
@@ -186,7 +201,7 @@ class KeyService:
                 state, alg = KeyState(row["state"]), row["alg"]
                 if state is KeyState.REVOKED:
                     raise Conflict(f"key {kid} is revoked already")
-                if state is not KeyState.ACTIVE or fresh is not None or self._heir(rows, alg) is not None:
+                if state is not KeyState.ACTIVE or fresh is not None or heir(_in_order(rows), alg) is not None:
                     return await self._revoke(connection, rows, row, fresh, reason=reason, actor=actor)
             fresh = await self._vault.generate(alg)
 
@@ -201,10 +216,11 @@ class KeyService:
         actor: str,
     ) -> SignedEvent:
         await self._move(connection, row["kid"], KeyState.REVOKED)
+        await connection.execute(update(keys).where(keys.c.kid == row["kid"]).values(list_rank=None))
         if row["state"] == KeyState.ACTIVE:
-            heir = self._heir(rows, row["alg"])
-            if heir is not None:
-                await self._move(connection, heir, KeyState.ACTIVE)
+            found = heir(_in_order(rows), row["alg"])
+            if found is not None:
+                await self._move(connection, found.kid, KeyState.ACTIVE)
             elif fresh is not None:
                 await self._vault.add(connection, fresh, KeyState.ACTIVE)
         return await self._publish(connection, reason=reason, actor=actor)
@@ -273,6 +289,19 @@ class KeyService:
         """Say the key set as it stands, in the transaction of somebody who has changed it."""
         return await self._publish(connection, reason=reason, actor=actor)
 
+    async def listed(self) -> list[TokenKey]:
+        """The keys of the list of configuration that is in force, in its order."""
+        async with self._database.read() as connection:
+            found = _in_order(await token_keys(connection))
+        return sorted((key for key in found if key.rank is not None), key=lambda key: key.rank or 0)
+
+    async def has_list_settled(self) -> bool:
+        """Whether the keys sign that are to sign by the list of configuration, and none that it has no more."""
+        async with self._database.read() as connection:
+            found = _in_order(await token_keys(connection))
+        signing = [(key, listed_first(found, key.alg)) for key in found if key.state is KeyState.ACTIVE]
+        return not any(first not in (None, key) or key.due_reason == REMOVED for key, first in signing)
+
     async def signing_key(self, published: Sequence[PublishedKey], alg: str | None = None) -> SigningKey:
         """The private half of the active key in a published set; kept in memory once unsealed.
 
@@ -315,16 +344,15 @@ class KeyService:
     async def _situation(self, connection: AsyncConnection, dead_before: float) -> Situation:
         members, now = await read_members(connection, self._database)
         return Situation(
-            keys=[token_key(row) for row in await token_keys(connection)],
+            keys=_in_order(await token_keys(connection)),
             published=await published_mark(connection, Stream.KEYS),
             members=members,
             now=now,
             dead_before=dead_before,
         )
 
-    async def _why_not(self, connection: AsyncConnection, alg: str) -> str:
-        situation = await self._situation(connection, 0.0)
-        standby = situation.one(alg, KeyState.PENDING)
+    def _why_not(self, situation: Situation, alg: str) -> str:
+        standby = situation.heir(alg)
         return NO_STANDBY.format(alg=alg) if standby is None else gate(standby, situation, self._policy()).why_not
 
     async def _plan(self, connection: AsyncConnection, dead_before: float, *, leads: bool) -> tuple[int, list[Step]]:
@@ -336,7 +364,7 @@ class KeyService:
         return head, [step for step in found if leads or isinstance(step, Retire)]
 
     async def _take_steps(
-        self, connection: AsyncConnection, planned: Sequence[Step], fresh: dict[str, SealedKey]
+        self, connection: AsyncConnection, planned: Sequence[Step], fresh: Mapping[str, SealedKey | None]
     ) -> SignedEvent | None:
         reasons = []
         for step in planned:
@@ -360,13 +388,13 @@ class KeyService:
         return await self._publish(connection, reason=reason, actor="system")
 
     async def _rotate(
-        self, connection: AsyncConnection, alg: str, standby: SealedKey, *, reason: str, actor: str
+        self, connection: AsyncConnection, alg: str, standby: SealedKey | None, *, reason: str, actor: str
     ) -> SignedEvent:
         await self._succeed(connection, alg, standby)
         return await self._publish(connection, reason=reason, actor=actor)
 
-    async def _succeed(self, connection: AsyncConnection, alg: str, standby: SealedKey) -> None:
-        """Let the heir sign in the place of the key that does, and have another standby."""
+    async def _succeed(self, connection: AsyncConnection, alg: str, standby: SealedKey | None) -> None:
+        """Let the heir sign in the place of the key that does, and have another standby where one was used up."""
         rows = await token_keys(connection)
         for row in rows:
             if row["alg"] == alg and row["state"] == KeyState.ACTIVE:
@@ -392,29 +420,25 @@ class KeyService:
             raise
 
     async def _missing(self, connection: AsyncConnection, state: KeyState = KeyState.ACTIVE) -> list[str]:
-        """The algorithms that have no key in a state."""
+        """The algorithms that have no key in a state; of standbys, none of the vault's own."""
         # An imported key may verify alone, so that its algorithm has keys and none that signs.
-        have = {row["alg"] for row in await token_keys(connection) if row["state"] == state}
+        rows = [row for row in await token_keys(connection) if row["state"] == state]
+        have = {row["alg"] for row in rows if state is not KeyState.PENDING or row["list_rank"] is None}
         return [alg for alg in self._algorithms if alg not in have]
 
     async def _promote(
-        self, connection: AsyncConnection, rows: Sequence[RowMapping], alg: str, standby: SealedKey
+        self, connection: AsyncConnection, rows: Sequence[RowMapping], alg: str, standby: SealedKey | None
     ) -> None:
-        heir = self._heir(rows, alg)
-        if heir is None:
+        found = heir(_in_order(rows), alg)
+        if found is None:
             raise Conflict(NO_STANDBY.format(alg=alg))
-        await self._move(connection, heir, KeyState.ACTIVE)
-        await self._vault.add(connection, standby, KeyState.PENDING)
-
-    @staticmethod
-    def _heir(rows: Sequence[RowMapping], alg: str) -> str | None:
-        """Who signs when the key that does gives way."""
-        return next((row["kid"] for row in rows if row["alg"] == alg and row["state"] == KeyState.PENDING), None)
+        await self._move(connection, found.kid, KeyState.ACTIVE)
+        if standby is not None and found.rank is None:
+            await self._vault.add(connection, standby, KeyState.PENDING)
 
     async def _move(self, connection: AsyncConnection, kid: str, state: KeyState) -> None:
-        await connection.execute(
-            update(keys).where(keys.c.kid == kid).values(state=state.value, changed_at=self._database.time())
-        )
+        entered = {"state": state.value, "changed_at": self._database.time(), "due_since": None, "due_reason": ""}
+        await connection.execute(update(keys).where(keys.c.kid == kid).values(entered))
 
     async def _publish(self, connection: AsyncConnection, *, reason: str, actor: str) -> SignedEvent:
         published = tuple(
@@ -433,3 +457,21 @@ class KeyService:
         new = (keys.c.use == TOKEN_KEY) & keys.c.published_seq.is_(None)
         await connection.execute(update(keys).where(new).values(published_seq=event.seq))
         return event
+
+
+def _in_order(rows: Sequence[RowMapping]) -> list[TokenKey]:
+    return [token_key(row) for row in rows]
+
+
+def _refuse_against_list(situation: Situation, alg: str) -> None:
+    """Refuse to rotate away from the key that is to sign by the list of configuration.
+
+    Raises:
+        Conflict: there is a list with keys for this algorithm, and its first signs.
+    """
+    first = listed_first(situation.keys, alg)
+    if first is not None and first.state is KeyState.ACTIVE:
+        raise Conflict(
+            f"the setting 'signing_keys' says which key signs for {alg}, and its first, {first.kid}, does: "
+            "put another one first there"
+        )

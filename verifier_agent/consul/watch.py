@@ -80,6 +80,11 @@ class FolderWatch:
         self._values: dict[str, str] | None = None
         self._pause = FIRST_PAUSE
 
+    @property
+    def has_heard(self) -> bool:
+        """Whether it is known what the folder holds, be it from the file."""
+        return self._values is not None
+
     async def recall(self) -> None:
         """Start from the file, for as long as Consul has not been asked."""
         if self._cache is None or not self._cache.exists():

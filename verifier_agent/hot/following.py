@@ -38,6 +38,11 @@ class Following:
         self.consul = consul
         self._watch = watch
 
+    @property
+    def has_heard(self) -> bool:
+        """Whether everybody who is asked has said something since the start; what Consul said before counts."""
+        return self._watch is None or self._watch.has_heard
+
     def report(self) -> ConfigurationReport:
         """What is in force, and what is not."""
         return self.configuration.report(None if self._watch is None else self._watch.status())
