@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar, cast
 
 import msgspec
 
-from verifier_agent.configuration import Sources
+from verifier_agent.configuration import Sources, located
 from verifier_agent.errors import SettingInvalid
 from verifier_agent.hot.live import Live
 from verifier_agent.hot.report import ConfigurationReport, Refusal, reported
@@ -84,7 +84,7 @@ class HotConfiguration:
         Raises:
             SettingInvalid: somebody who checks too refuses it.
         """
-        await self._check(live.now for live in self._live.values())
+        await self._check((live.now for live in self._live.values()), self.sources)
 
     def name_remote(self, name: str) -> None:
         """Say how messages call what comes before the names of settings in Consul."""
@@ -135,10 +135,13 @@ class HotConfiguration:
             self.refuse(source, detail, now)
             return False
 
-    async def _check(self, settings: Iterable[msgspec.Struct]) -> None:
+    async def _check(self, settings: Iterable[msgspec.Struct], sources: Sources) -> None:
         for each in settings:
             for check in self._checks:
-                await check(each)
+                try:
+                    await check(each)
+                except SettingInvalid as error:
+                    raise SettingInvalid(located(str(error), sources)) from error
 
     async def _take(self, offered: Sources) -> None:
         """Bring into force what may change.
@@ -157,7 +160,7 @@ class HotConfiguration:
             changed[kind] = {name: getattr(new, name) for name in different & hot_names(kind)}
             waiting |= different - hot_names(kind)
         replaced = {kind: _replaced(self._live[kind].now, values) for kind, values in changed.items() if values}
-        await self._check(replaced.values())
+        await self._check(replaced.values(), offered)
         for kind, settings in replaced.items():
             self._live[kind].now = settings
         self.sources = offered

@@ -223,7 +223,7 @@ async def test_what_somebody_else_checks_and_refuses_refuses_the_whole_change() 
 
     assert not await one.offer_file({"most": "30s", "names": ["cellar"]}, NOW)
     assert (one.live(Door).now.most, one.changes) == (10, 0)
-    assert refusals(one) == {"file": "setting 'names': there is no cellar"}
+    assert refusals(one) == {"file": "setting 'names' from tocsin.toml: there is no cellar"}
     assert await one.offer_file({"most": "30s", "names": ["attic"]}, NOW)
     assert one.live(Door).now.most == 30
 
