@@ -37,9 +37,13 @@ from issuer.housekeeping import Housekeeping
 from issuer.keys.choice import key_wrappers
 from issuer.keys.generation import public
 from issuer.keys.holders import KekHolders
+from issuer.keys.key_list import read_list
 from issuer.keys.key_service import KeyService
+from issuer.keys.list_opening import ListOpening
+from issuer.keys.listed_keys import ListedKeys
 from issuer.keys.rewrapping import Rewrapping
 from issuer.keys.signing import SigningThreads
+from issuer.keys.upkeep import KeyUpkeep
 from issuer.keys.vault import KeyVault
 from issuer.leadership import Leadership
 from issuer.leadership.choice import leader_lock
@@ -102,6 +106,7 @@ async def running_services(
         vault = KeyVault(database, wrappers)
         await vault.check()
         event_jwk = await vault.event_key()
+        opening = ListOpening(wrappers, settings.signing_algorithms)
         trust = IssuerTrust(issuer=settings.issuer, event_keys=(public(event_jwk),))
         event_log = open_log(settings.log, Retention.covering(settings.token_lifetime_ceiling))
         stack.push_async_callback(event_log.close)
@@ -119,6 +124,7 @@ async def running_services(
         lock = leader_lock(settings, database, holder, clock, followed, stack)
         leadership = Leadership(lock, database, holder, clock)
         keys = KeyService(database, outbox, vault, settings.signing_algorithms, lambda: live.now.key_policy())  # noqa: PLW0108 - as it is when asked
+        listed_keys = ListedKeys(database, vault, keys, opening)
         standing = Standing(settings.issuer)
         own_agent.also_tell(standing.hear)
         revocations = RevocationService(settings, database, outbox, own_agent, relay)
@@ -151,6 +157,7 @@ async def running_services(
             grants=load_grants(parts),
             tokens=TokenService(live, keys, own_agent, load_enhancers(parts), standing, clock, threads),
             keys=keys,
+            listed_keys=listed_keys,
             revocations=revocations,
             own_agent=own_agent,
             leadership=leadership,
@@ -170,7 +177,7 @@ async def running_services(
         )
         await kek_holders.say()
         stack.push_async_callback(_taken_back, kek_holders)
-        await services.keys.initialise()
+        await services.keys.initialise(await listed_keys.first_ever(read_list(live.now.signing_keys) or ()))
         await note_ceiling(database, settings.token_lifetime_ceiling)  # before any token is made under it
         async with database.read() as connection:
             await standing.load(connection)
@@ -335,7 +342,19 @@ async def _background(services: Services, event_log: EventLog) -> AsyncIterator[
     listener = AgentsListener(
         services.fleet, lambda: open_log(services.settings.log, retention), lambda: services.relay.leads
     )
+    upkeep = KeyUpkeep(
+        services.keys,
+        services.own_agent,
+        services.relay,
+        services.listed_keys,
+        services.parts.live,
+        services.leadership,
+        housekeeping.advance_keys,
+        services.followed,
+    )
+    services.relay.also_tell(upkeep)
     tasks = [
+        asyncio.create_task(upkeep.run(), name="key-upkeep"),
         asyncio.create_task(services.own_agent.run(services.relay.look), name="own-agent"),
         asyncio.create_task(services.own_agent.stay_awake(), name="awake"),
         asyncio.create_task(services.relay.run(), name="relay"),

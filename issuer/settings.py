@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from events.records import MAX_SKEW
+from issuer.keys.key_list import SealedEntry, read_list
 from issuer.keys.life_cycle import KeyPolicy
 from issuer.keys.pkcs11_uri import Pkcs11Uri
 from issuer.keys.schedule import Schedule
@@ -45,6 +46,7 @@ class IssuerSettings(msgspec.Struct, frozen=True, kw_only=True):
         port: port to listen on.
         audience: ``aud`` of tokens of clients that have none of their own.
         signing_algorithms: for which there are keys; the first is the default.
+        signing_keys: ordered list of sealed token keys, the first of which signs, see ``issuer.keys.key_list``.
         access_token_lifetime: unless a client has its own.
         id_token_lifetime: of ID tokens: a client looks at one when it comes, and never again.
         token_lifetime_ceiling: no token lives longer, whatever a client has; the log's retention must cover it.
@@ -94,6 +96,7 @@ class IssuerSettings(msgspec.Struct, frozen=True, kw_only=True):
             "refresh_grace",
             "user_claims",
             "audience",
+            "signing_keys",
             "rotate_every",
             "rotate_after_signatures",
             "rotate_at",
@@ -119,6 +122,7 @@ class IssuerSettings(msgspec.Struct, frozen=True, kw_only=True):
     port: int = 8080
     audience: str = "default"
     signing_algorithms: tuple[Algorithm, ...] = ("ES256",)
+    signing_keys: tuple[SealedEntry, ...] = ()
     access_token_lifetime: Seconds = 900
     id_token_lifetime: Seconds = 300
     token_lifetime_ceiling: Seconds = 86_400
@@ -173,6 +177,7 @@ class IssuerSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise SettingInvalid("setting 'signing_algorithms' must name at least one of ES256, RS256, EdDSA")
         if len(set(self.signing_algorithms)) != len(self.signing_algorithms):
             raise SettingInvalid(f"setting 'signing_algorithms' repeats itself: {', '.join(self.signing_algorithms)}")
+        read_list(self.signing_keys)
         self._check_lifetime("access_token_lifetime", self.access_token_lifetime)
         self._check_lifetime("id_token_lifetime", self.id_token_lifetime)
         _check_limits(self)

@@ -1,6 +1,6 @@
 """What Consul is to tell a program: read, checked, and changed in one transaction."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Self
 
@@ -8,7 +8,8 @@ import msgspec
 
 from tocsin.errors import CommandFailed
 from tocsin.settings import ALL_NAMES
-from verifier_agent import Sources
+from verifier_agent import SettingInvalid, Sources
+from verifier_agent.configuration import is_secret, located
 from verifier_agent.consul import ConsulPlace, ConsulUnavailable
 from verifier_agent.hot.configuration import hot_names
 
@@ -23,10 +24,12 @@ class Program:
     Attributes:
         name: of its folder in Consul.
         kinds: its structs of settings.
+        further: what it checks beside its settings, given each kind; raises ``SettingInvalid``.
     """
 
     name: str
     kinds: tuple[type[msgspec.Struct], ...]
+    further: Callable[[msgspec.Struct], Awaitable[None]] | None = None
 
     @property
     def hot(self) -> frozenset[str]:
@@ -79,7 +82,7 @@ class StoredConfiguration:
     async def change(
         cls, place: ConsulPlace, program: Program, sources: Sources, changes: Mapping[str, str | None]
     ) -> dict[str, str]:
-        """Change several settings at once; what stands there afterwards.
+        """Change several settings at once; what stands there afterwards, as ``shown``.
 
         Args:
             place: where Consul is.
@@ -96,20 +99,20 @@ class StoredConfiguration:
         for _ in range(TRIES):
             stored = await cls.read(place, program, sources)
             after = {name: value for name, value in {**stored.values, **changes}.items() if value is not None}
-            stored.check(after)
+            await stored.check(after)
             due = {name: value for name, value in changes.items() if value != stored.values.get(name)}
             if not due:
-                return after
+                return stored.shown(after)
             async with ConsulConnection(place) as connection:
                 try:
                     if await connection.write(program.name, due, stored.versions):
-                        return after
+                        return stored.shown(after)
                 except ConsulUnavailable as error:
                     hint = "see what is set: tocsin config check"
                     raise CommandFailed(f"Consul at {place.url}: {error}; {hint}") from error
         raise CommandFailed("others change the same settings at this moment; nothing was set")
 
-    def check(self, values: Mapping[str, str]) -> None:
+    async def check(self, values: Mapping[str, str]) -> None:
         """Check the folder as it would be, with what is known of the rest of the program's settings here.
 
         Raises:
@@ -120,9 +123,9 @@ class StoredConfiguration:
         for kind in self.program.kinds:
             some = offered.read_some(kind)
             if all(field.name in some for field in msgspec.structs.fields(kind) if field.required):
-                offered.read(kind)
+                await self._check_further(offered.read(kind), offered)
 
-    def check_whole(self, values: Mapping[str, str]) -> None:
+    async def check_whole(self, values: Mapping[str, str]) -> None:
         """Check all that the program would read at its start on this machine.
 
         Raises:
@@ -132,7 +135,24 @@ class StoredConfiguration:
         offered.check_names(ALL_NAMES)
         offered.check_remote_names(self.program.hot, self.program.known)
         for kind in self.program.kinds:
-            offered.read(kind)
+            await self._check_further(offered.read(kind), offered)
+
+    def shown(self, values: Mapping[str, str]) -> dict[str, str]:
+        """What stands in the folder, without what must not be seen."""
+        offered, shown = self._offered(values), dict(values)
+        for kind in self.program.kinds:
+            some = offered.read_some(kind)
+            secret = {field.name for field in msgspec.structs.fields(kind) if is_secret(field.type)}
+            shown |= {name: ", ".join(each.shown for each in some[name]) for name in secret & values.keys()}
+        return shown
+
+    async def _check_further(self, settings: msgspec.Struct, offered: Sources) -> None:
+        if self.program.further is None:
+            return
+        try:
+            await self.program.further(settings)
+        except SettingInvalid as error:
+            raise SettingInvalid(located(str(error), offered)) from error
 
     def _offered(self, values: Mapping[str, str]) -> Sources:
         return replace(self.sources, remote=dict(values), remote_name=self.where)

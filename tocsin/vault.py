@@ -23,7 +23,7 @@ from tocsin.errors import IN_PART, WRONG_USE, CommandFailed
 
 ACTOR: Final = "tocsin keys"
 
-_passphrase_option = click.option(
+passphrase_option = click.option(
     "--passphrase-file", type=click.Path(path_type=Path), help="File with the passphrase, its owner's alone."
 )
 _reason_option = click.option("--reason", required=True, help="Why; kept in the audit trail.")
@@ -61,7 +61,7 @@ def rewrap(context: Context) -> int:
 @_reason_option
 @click.option("--kid", help="What to name it; by default what a JWK says, or else its thumbprint.")
 @click.option("--verify-only", is_flag=True, help="It never signs here; for tokens that it has signed elsewhere.")
-@_passphrase_option
+@passphrase_option
 @json_option
 @click.pass_obj
 def import_key(
@@ -73,7 +73,7 @@ def import_key(
     there already; or verifies alone, until the longest token that it may have signed until today has expired.
     """
     settings: IssuerSettings = context.read(IssuerSettings)
-    jwk = _read(file, kid, passphrase_file)
+    jwk = read_private_key(file, kid, passphrase_file)
     state = "retiring" if verify_only else "pending"
     seq = asyncio.run(_import(settings, jwk, reason, verify_only=verify_only))
     answer = {"id": format_seq(seq), "seq": seq, "kid": jwk["kid"], "alg": jwk["alg"], "state": state}
@@ -90,7 +90,7 @@ def import_key(
 @click.option("--out", type=click.Path(path_type=Path), help="A new file, for its owner alone; else standard output.")
 @click.option("--format", "form", type=click.Choice(["pem", "jwk"]), default="pem", show_default=True)
 @click.option("--encrypt", is_flag=True, help="Under a passphrase, which is asked for.")
-@_passphrase_option
+@passphrase_option
 @json_option
 @click.pass_obj
 def export_key(
@@ -154,7 +154,12 @@ async def _export(settings: IssuerSettings, kid: str, reason: str) -> PrivateJwk
             raise CommandFailed(str(error), exit_code=WRONG_USE) from error
 
 
-def _read(file: Path, kid: str | None, passphrase_file: Path | None) -> PrivateJwk:
+def read_private_key(file: Path, kid: str | None, passphrase_file: Path | None) -> PrivateJwk:
+    """The private key in a file of an operator's; the passphrase is asked for where need be and there is a terminal.
+
+    Raises:
+        CommandFailed: it cannot be read, or is no key of use here.
+    """
     passphrase = _passphrase(passphrase_file)
     try:
         content = file.read_bytes()
@@ -162,7 +167,7 @@ def _read(file: Path, kid: str | None, passphrase_file: Path | None) -> PrivateJ
             passphrase = click.prompt("Passphrase", hide_input=True, err=True)
         return read_key(content, passphrase, kid)
     except KeyUnusable as error:
-        raise CommandFailed(f"{file} cannot be imported: {error}", exit_code=WRONG_USE) from error
+        raise CommandFailed(f"{file} is of no use here: {error}", exit_code=WRONG_USE) from error
     except OSError as error:
         raise CommandFailed(f"{file} cannot be read: {error}") from error
 

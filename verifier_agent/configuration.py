@@ -36,6 +36,18 @@ class Secret:
         """The text itself."""
         return self._value
 
+    @property
+    def shown(self) -> str:
+        """What of it may be seen."""
+        return "…"
+
+    def check(self) -> None:
+        """Make sure that it can be what it is to be; of text as such nothing is asked.
+
+        Raises:
+            ValueError: it cannot; the message shows nothing of it.
+        """
+
     def __repr__(self) -> str:
         return "Secret(…)"
 
@@ -193,11 +205,11 @@ class Sources:
         try:
             if field.type == Seconds:
                 return parse_seconds(value)
-            return msgspec.convert(value, field.type, strict=not source.is_text, dec_hook=_custom)
+            return _checked(msgspec.convert(value, field.type, strict=not source.is_text, dec_hook=_custom))
         except (msgspec.ValidationError, ValueError) as error:
-            shown = "" if is_secret(field.type) else f" {value!r}"
+            shown = "" if is_secret(field.type) else f": {value!r}"
             hint = f"; there are {', '.join(words)}" if (words := _choices(field.type)) else ""
-            raise SettingInvalid(f"setting {field.name!r} from {source.name}:{shown}: {error}{hint}") from error
+            raise SettingInvalid(f"setting {field.name!r} from {source.name}{shown}: {error}{hint}") from error
 
 
 def near(name: str, known: Collection[str]) -> str:
@@ -244,11 +256,26 @@ def _table_kind(kind: Any) -> type[msgspec.Struct] | None:
 
 def is_secret(kind: Any) -> bool:
     """Whether values of this type must not be shown."""
-    return kind is Secret or Secret in get_args(kind)
+    return any(isinstance(each, type) and issubclass(each, Secret) for each in (kind, *get_args(kind)))
 
 
 def _is_list(kind: Any) -> bool:
     return isinstance(msgspec.inspect.type_info(kind), msgspec.inspect.VarTupleType | msgspec.inspect.ListType)
+
+
+def _checked(value: Any) -> Any:
+    """A value; the secrets of a list are checked, each by itself.
+
+    Raises:
+        ValueError: one cannot be what it is to be; the message names it by its place.
+    """
+    for place, each in enumerate(value if isinstance(value, tuple) else (), 1):
+        if isinstance(each, Secret):
+            try:
+                each.check()
+            except ValueError as error:
+                raise ValueError(f"entry {place}: {error}") from error
+    return value
 
 
 def _choices(kind: Any) -> tuple[str, ...]:
@@ -264,6 +291,6 @@ def _choices(kind: Any) -> tuple[str, ...]:
 def _custom(kind: type, value: Any) -> Any:
     if kind is Path:
         return Path(str(value)).expanduser()
-    if kind is Secret:
-        return Secret(str(value))
+    if issubclass(kind, Secret):
+        return kind(str(value))
     raise NotImplementedError(kind)

@@ -15,6 +15,7 @@ from issuer.fleet import Fleet
 from issuer.grants import Grant
 from issuer.keys.holders import KekHolders
 from issuer.keys.key_service import KeyService
+from issuer.keys.listed_keys import ListedKeys
 from issuer.leadership import Leadership
 from issuer.limits.request_limits import RequestLimits
 from issuer.lookups import Kind, Lookups
@@ -52,6 +53,7 @@ class Services:
     grants: Mapping[str, Grant]
     tokens: TokenService
     keys: KeyService
+    listed_keys: ListedKeys
     revocations: RevocationService
     own_agent: OwnAgent
     leadership: Leadership

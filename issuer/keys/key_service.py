@@ -5,17 +5,17 @@ Every change of a key writes the whole new key set to the outbox in the same tra
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
 from sqlalchemy import RowMapping, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from events import KeySet, KeyState, PublishedKey, SignedEvent, Stream
-from issuer.errors import Conflict, NotFound, StoreUninitialised, WrapperUnavailable
+from issuer.errors import Conflict, NotFound, StoreUninitialised
 from issuer.fleet.registry import read_members
-from issuer.keys.exchange import same_key
-from issuer.keys.generation import Jwk, PrivateJwk
+from issuer.keys.generation import PrivateJwk
+from issuer.keys.key_rows import refuse_known, token_key, token_keys, told
 from issuer.keys.life_cycle import (
     KeyPolicy,
     Postpone,
@@ -25,8 +25,11 @@ from issuer.keys.life_cycle import (
     Step,
     TokenKey,
     gate,
+    heir,
+    listed_first,
     steps,
 )
+from issuer.keys.listing import REMOVED
 from issuer.keys.signing import SigningKey
 from issuer.keys.vault import TOKEN_KEY, KeyVault, SealedKey, one_at_a_time
 from issuer.outbox.outbox import MAX_ACTOR, MAX_REASON, Outbox, published_mark
@@ -35,8 +38,7 @@ from issuer.store.schema import keys, streams
 
 log = logging.getLogger(__name__)
 
-MOST_RETIRED: Final = 500
-"""Retired keys in a key set: it is one event, and keys that rotate themselves would fill it in time."""
+NO_STANDBY: Final = "there is no standby key for {alg} yet: it is made a moment after the one before was used up"
 
 
 class Leader(Protocol):
@@ -82,11 +84,16 @@ class KeyService:
         self._algorithms = tuple(algorithms)
         self._signing: dict[str, SigningKey] = {}
 
-    async def initialise(self) -> None:
-        """Make an active and a standby key for each algorithm that has none."""
+    async def initialise(self, given: Mapping[str, SealedKey] | None = None) -> None:
+        """Make an active and a standby key for each algorithm that has none.
+
+        Args:
+            given: by algorithm, a key that is not in the store and is to be the active one.
+        """
         async with self._database.read() as connection:
             missing = await self._missing(connection)
-        fresh = {alg: (await self._vault.generate(alg), await self._vault.generate(alg)) for alg in missing}
+        first = {alg: (given or {}).get(alg) or await self._vault.generate(alg) for alg in missing}
+        fresh = {alg: (active, await self._vault.generate(alg)) for alg, active in first.items()}
         async with self._database.write() as connection:
             await one_at_a_time(connection)
             missing = await self._missing(connection)  # another process may have made them meanwhile
@@ -108,16 +115,21 @@ class KeyService:
 
         Raises:
             NotFound: there are no keys for this algorithm.
-            Conflict: the standby waits for somebody, who is named, and it is not forced.
+            Conflict: the standby waits for somebody, who is named, and it is not forced; or the list of configuration
+                says which key signs, and that one does.
             ValueError: as ``Outbox.append``.
         """
         alg = alg or self._algorithms[0]
         self._check_algorithm(alg)
-        standby = await self._vault.generate(alg)
+        async with self._database.read() as connection:
+            by_list = (await self._situation(connection, 0.0)).governed_by_list(alg)
+        standby = None if by_list else await self._vault.generate(alg)
         async with self._database.write(urgent=True) as connection:
             await one_at_a_time(connection)
-            why_not = await self._why_not(connection, alg)
-            if why_not and not force:
+            situation = await self._situation(connection, 0.0)
+            _refuse_against_list(situation, alg)
+            why_not = self._why_not(situation, alg)
+            if why_not and not (force and situation.heir(alg)):
                 raise Conflict(why_not)
             if why_not:
                 reason = f"{reason} (forced: {why_not})" if len(reason) + len(why_not) < MAX_REASON - 16 else reason
@@ -132,7 +144,7 @@ class KeyService:
         """
         self._check_algorithm(alg or self._algorithms[0])
         async with self._database.read() as connection:
-            return await self._why_not(connection, alg or self._algorithms[0])
+            return self._why_not(await self._situation(connection, 0.0), alg or self._algorithms[0])
 
     async def advance(self, *, dead_before: float, leader: Leader) -> SignedEvent | None:
         """Do what is due in the life of the keys; the event that tells of it, if there is anything to tell.
@@ -153,7 +165,8 @@ class KeyService:
             based_on, planned = await self._plan(connection, dead_before, leads=leader.leads)
         if not planned:
             return None
-        fresh = {step.alg: await self._vault.generate(step.alg) for step in planned if isinstance(step, Rotate)}
+        rotations = [step for step in planned if isinstance(step, Rotate)]
+        fresh = {step.alg: None if step.listed else await self._vault.generate(step.alg) for step in rotations}
         rotates = any(not isinstance(step, Retire) for step in planned)
         async with self._database.write() as connection:
             if rotates:
@@ -168,36 +181,52 @@ class KeyService:
     async def revoke(self, kid: str, *, reason: str, actor: str) -> SignedEvent:
         """Revoke a key, with every token that it signed, for good. If it was the one that signs, the standby does now.
 
+        It waits for no key to be made: the next standby is ``replenish``'s. Only where there is none to sign, as when
+        one key after the other is revoked, the next one is made first, and verifiers hear of it as it begins to sign.
+
         Raises:
             NotFound: no token key has this ``kid``.
             Conflict: it is revoked already.
+            WrapperUnavailable: a key has to be made, and what holds the key-encryption key does not answer.
             ValueError: as ``Outbox.append``.
         """
-        async with self._database.read() as connection:
-            alg = next((row["alg"] for row in await _token_keys(connection) if row["kid"] == kid), None)
-        if alg is None:
-            raise NotFound(f"no token key has the kid {kid!r}")
-        try:
-            standby = await self._vault.generate(alg)
-        except WrapperUnavailable as error:  # an emergency waits for nobody; ``replenish`` makes up for it
-            log.warning("standby_not_made", extra={"alg": alg, "error": str(error)})
-            standby = None
-        async with self._database.write(urgent=True) as connection:
-            await one_at_a_time(connection)
-            rows = await _token_keys(connection)
-            state = KeyState(next(row["state"] for row in rows if row["kid"] == kid))
-            if state is KeyState.REVOKED:
-                raise Conflict(f"key {kid} is revoked already")
-            await self._move(connection, kid, KeyState.REVOKED)
-            others = [row for row in rows if row["kid"] != kid]
-            if state is KeyState.ACTIVE:
-                await self._promote(connection, others, alg, standby)
-            elif state is KeyState.PENDING and standby is not None:
-                await self._vault.add(connection, standby, KeyState.PENDING)
-            return await self._publish(connection, reason=reason, actor=actor)
+        fresh: SealedKey | None = None
+        while True:
+            async with self._database.write(urgent=True) as connection:
+                await one_at_a_time(connection)
+                rows = await token_keys(connection)
+                row = next((row for row in rows if row["kid"] == kid), None)
+                if row is None:
+                    raise NotFound(f"no token key has the kid {kid!r}")
+                state, alg = KeyState(row["state"]), row["alg"]
+                if state is KeyState.REVOKED:
+                    raise Conflict(f"key {kid} is revoked already")
+                if state is not KeyState.ACTIVE or fresh is not None or heir(_in_order(rows), alg) is not None:
+                    return await self._revoke(connection, rows, row, fresh, reason=reason, actor=actor)
+            fresh = await self._vault.generate(alg)
+
+    async def _revoke(
+        self,
+        connection: AsyncConnection,
+        rows: Sequence[RowMapping],
+        row: RowMapping,
+        fresh: SealedKey | None,
+        *,
+        reason: str,
+        actor: str,
+    ) -> SignedEvent:
+        await self._move(connection, row["kid"], KeyState.REVOKED)
+        await connection.execute(update(keys).where(keys.c.kid == row["kid"]).values(list_rank=None))
+        if row["state"] == KeyState.ACTIVE:
+            found = heir(_in_order(rows), row["alg"])
+            if found is not None:
+                await self._move(connection, found.kid, KeyState.ACTIVE)
+            elif fresh is not None:
+                await self._vault.add(connection, fresh, KeyState.ACTIVE)
+        return await self._publish(connection, reason=reason, actor=actor)
 
     async def replenish(self) -> SignedEvent | None:
-        """Make the standby keys that an emergency could not make; the event that tells of them, if there is any.
+        """Make the standby keys that are missing, as after an emergency; the event that tells of them, if any.
 
         Raises:
             WrapperUnavailable: what holds the key-encryption key still does not answer.
@@ -237,7 +266,7 @@ class KeyService:
         sealed = await self._vault.seal(jwk, TOKEN_KEY)
         async with self._database.write() as connection:
             await one_at_a_time(connection)
-            await _refuse_known(connection, jwk)
+            await refuse_known(connection, jwk)
             await self._vault.add(connection, sealed, KeyState.RETIRING if verify_only else KeyState.PENDING)
             return await self._publish(connection, reason=reason, actor=actor)
 
@@ -259,6 +288,19 @@ class KeyService:
     async def say_again(self, connection: AsyncConnection, *, reason: str, actor: str) -> SignedEvent:
         """Say the key set as it stands, in the transaction of somebody who has changed it."""
         return await self._publish(connection, reason=reason, actor=actor)
+
+    async def listed(self) -> list[TokenKey]:
+        """The keys of the list of configuration that is in force, in its order."""
+        async with self._database.read() as connection:
+            found = _in_order(await token_keys(connection))
+        return sorted((key for key in found if key.rank is not None), key=lambda key: key.rank or 0)
+
+    async def has_list_settled(self) -> bool:
+        """Whether the keys sign that are to sign by the list of configuration, and none that it has no more."""
+        async with self._database.read() as connection:
+            found = _in_order(await token_keys(connection))
+        signing = [(key, listed_first(found, key.alg)) for key in found if key.state is KeyState.ACTIVE]
+        return not any(first not in (None, key) or key.due_reason == REMOVED for key, first in signing)
 
     async def signing_key(self, published: Sequence[PublishedKey], alg: str | None = None) -> SigningKey:
         """The private half of the active key in a published set; kept in memory once unsealed.
@@ -285,6 +327,16 @@ class KeyService:
             self._signing[kid] = SigningKey(await self._vault.open(row))
         return self._signing[kid]
 
+    async def open_active(self, published: Sequence[PublishedKey]) -> None:
+        """Unseal every key that signs, before the first token needs it.
+
+        Raises:
+            StoreUninitialised, SealBroken: as ``signing_key``.
+            WrapperUnavailable: what holds the key-encryption key does not answer.
+        """
+        for alg in self._algorithms:
+            await self.signing_key(published, alg)
+
     def _check_algorithm(self, alg: str) -> None:
         if alg not in self._algorithms:
             raise NotFound(f"there are no keys for {alg}; there are for {', '.join(self._algorithms)}")
@@ -292,17 +344,16 @@ class KeyService:
     async def _situation(self, connection: AsyncConnection, dead_before: float) -> Situation:
         members, now = await read_members(connection, self._database)
         return Situation(
-            keys=[_token_key(row) for row in await _token_keys(connection)],
+            keys=_in_order(await token_keys(connection)),
             published=await published_mark(connection, Stream.KEYS),
             members=members,
             now=now,
             dead_before=dead_before,
         )
 
-    async def _why_not(self, connection: AsyncConnection, alg: str) -> str:
-        situation = await self._situation(connection, 0.0)
-        standby = situation.one(alg, KeyState.PENDING)
-        return "" if standby is None else gate(standby, situation, self._policy()).why_not
+    def _why_not(self, situation: Situation, alg: str) -> str:
+        standby = situation.heir(alg)
+        return NO_STANDBY.format(alg=alg) if standby is None else gate(standby, situation, self._policy()).why_not
 
     async def _plan(self, connection: AsyncConnection, dead_before: float, *, leads: bool) -> tuple[int, list[Step]]:
         """What is due, and the head of the key events that this is based on."""
@@ -313,7 +364,7 @@ class KeyService:
         return head, [step for step in found if leads or isinstance(step, Retire)]
 
     async def _take_steps(
-        self, connection: AsyncConnection, planned: Sequence[Step], fresh: dict[str, SealedKey]
+        self, connection: AsyncConnection, planned: Sequence[Step], fresh: Mapping[str, SealedKey | None]
     ) -> SignedEvent | None:
         reasons = []
         for step in planned:
@@ -337,14 +388,14 @@ class KeyService:
         return await self._publish(connection, reason=reason, actor="system")
 
     async def _rotate(
-        self, connection: AsyncConnection, alg: str, standby: SealedKey, *, reason: str, actor: str
+        self, connection: AsyncConnection, alg: str, standby: SealedKey | None, *, reason: str, actor: str
     ) -> SignedEvent:
         await self._succeed(connection, alg, standby)
         return await self._publish(connection, reason=reason, actor=actor)
 
-    async def _succeed(self, connection: AsyncConnection, alg: str, standby: SealedKey) -> None:
-        """Let the heir sign in the place of the key that does, and have another standby."""
-        rows = await _token_keys(connection)
+    async def _succeed(self, connection: AsyncConnection, alg: str, standby: SealedKey | None) -> None:
+        """Let the heir sign in the place of the key that does, and have another standby where one was used up."""
+        rows = await token_keys(connection)
         for row in rows:
             if row["alg"] == alg and row["state"] == KeyState.ACTIVE:
                 await self._move(connection, row["kid"], KeyState.RETIRING)
@@ -369,25 +420,25 @@ class KeyService:
             raise
 
     async def _missing(self, connection: AsyncConnection, state: KeyState = KeyState.ACTIVE) -> list[str]:
-        """The algorithms that have no key in a state."""
+        """The algorithms that have no key in a state; of standbys, none of the vault's own."""
         # An imported key may verify alone, so that its algorithm has keys and none that signs.
-        have = {row["alg"] for row in await _token_keys(connection) if row["state"] == state}
+        rows = [row for row in await token_keys(connection) if row["state"] == state]
+        have = {row["alg"] for row in rows if state is not KeyState.PENDING or row["list_rank"] is None}
         return [alg for alg in self._algorithms if alg not in have]
 
     async def _promote(
         self, connection: AsyncConnection, rows: Sequence[RowMapping], alg: str, standby: SealedKey | None
     ) -> None:
-        heir = next((row["kid"] for row in rows if row["alg"] == alg and row["state"] == KeyState.PENDING), None)
-        if heir is None:
-            raise Conflict(f"there is no standby key for {alg}")
-        await self._move(connection, heir, KeyState.ACTIVE)
-        if standby is not None:
+        found = heir(_in_order(rows), alg)
+        if found is None:
+            raise Conflict(NO_STANDBY.format(alg=alg))
+        await self._move(connection, found.kid, KeyState.ACTIVE)
+        if standby is not None and found.rank is None:
             await self._vault.add(connection, standby, KeyState.PENDING)
 
     async def _move(self, connection: AsyncConnection, kid: str, state: KeyState) -> None:
-        await connection.execute(
-            update(keys).where(keys.c.kid == kid).values(state=state.value, changed_at=self._database.time())
-        )
+        entered = {"state": state.value, "changed_at": self._database.time(), "due_since": None, "due_reason": ""}
+        await connection.execute(update(keys).where(keys.c.kid == kid).values(entered))
 
     async def _publish(self, connection: AsyncConnection, *, reason: str, actor: str) -> SignedEvent:
         published = tuple(
@@ -398,7 +449,7 @@ class KeyService:
                 jwk=row["public_jwk"] if KeyState(row["state"]).verifies else None,
                 changed_at=round(row["changed_at"], 3),
             )
-            for row in _told(await _token_keys(connection))
+            for row in told(await token_keys(connection))
         )
         event = await self._outbox.append(
             connection, Stream.KEYS, KeySet(keys=published, reason=reason, actor=actor[:MAX_ACTOR])
@@ -408,42 +459,19 @@ class KeyService:
         return event
 
 
-async def _token_keys(connection: AsyncConnection) -> Sequence[RowMapping]:
-    """The rows of all token keys, oldest first."""
-    query = select(keys).where(keys.c.use == TOKEN_KEY).order_by(keys.c.created_at, keys.c.kid)
-    return (await connection.execute(query)).mappings().all()
+def _in_order(rows: Sequence[RowMapping]) -> list[TokenKey]:
+    return [token_key(row) for row in rows]
 
 
-async def _refuse_known(connection: AsyncConnection, jwk: Jwk) -> None:
-    """Make sure that neither a name nor a key is used twice, also of keys that are retired or revoked.
+def _refuse_against_list(situation: Situation, alg: str) -> None:
+    """Refuse to rotate away from the key that is to sign by the list of configuration.
 
     Raises:
-        Conflict: one is; the message names the key that is there, and its state.
+        Conflict: there is a list with keys for this algorithm, and its first signs.
     """
-    for row in (await connection.execute(select(keys))).mappings():
-        if row["kid"] == jwk["kid"]:
-            raise Conflict(f"there is a key {row['kid']} already ({row['use']}, {row['state']}): a kid is used once")
-        if same_key(row["public_jwk"], jwk):
-            raise Conflict(
-                f"it is the key {row['kid']} ({row['use']}, {row['state']}), which a new name does not change"
-            )
-
-
-def _told(rows: Sequence[RowMapping]) -> list[RowMapping]:
-    """The keys that a key set names: all but the oldest retired ones, whose tokens have long been dead."""
-    retired = sorted((row["changed_at"], row["kid"]) for row in rows if row["state"] == KeyState.RETIRED)
-    forgotten = {kid for _, kid in retired[:-MOST_RETIRED]}
-    return [row for row in rows if row["kid"] not in forgotten]
-
-
-def _token_key(row: RowMapping) -> TokenKey:
-    return TokenKey(
-        kid=row["kid"],
-        alg=row["alg"],
-        state=KeyState(row["state"]),
-        changed_at=row["changed_at"],
-        published_seq=row["published_seq"] or 0,
-        signatures=row["signatures"],
-        due_since=row["due_since"],
-        due_reason=row["due_reason"],
-    )
+    first = listed_first(situation.keys, alg)
+    if first is not None and first.state is KeyState.ACTIVE:
+        raise Conflict(
+            f"the setting 'signing_keys' says which key signs for {alg}, and its first, {first.kid}, does: "
+            "put another one first there"
+        )

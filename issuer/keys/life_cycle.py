@@ -1,9 +1,10 @@
 """The life of a token key, as rules without I/O or clock: which transitions are due, and why.
 
-``pending -> active -> retiring -> retired``, and ``revoked`` from any of them. A standby becomes active only when
-everybody who verifies knows it: each agent that counts has acknowledged a key set with it, and whoever polls the JWKS
-has had the time to. A named time-out or an explicit force is the only way past an agent. Times are seconds since the
-epoch by the store's clock.
+``pending -> active -> retiring -> retired``, and ``revoked`` from any of them. Where configuration lists keys, it says
+which of them signs, and a key that signed before may do so again while it is listed (docs/adr/0027). A standby becomes
+active only when everybody who verifies knows it: each agent that counts has acknowledged a key set with it, and whoever
+polls the JWKS has had the time to. A named time-out or an explicit force is the only way past an agent. Times are
+seconds since the epoch by the store's clock.
 """
 
 from collections.abc import Sequence
@@ -46,6 +47,7 @@ class TokenKey(msgspec.Struct, frozen=True, kw_only=True):
         signatures: how often it has signed, as far as is known.
         due_since: since when it is to give way; ``None`` while it is not.
         due_reason: why.
+        rank: its place in the list of configuration, the first of which signs; ``None`` for a key of the vault's own.
     """
 
     kid: str
@@ -56,6 +58,29 @@ class TokenKey(msgspec.Struct, frozen=True, kw_only=True):
     signatures: int = 0
     due_since: float | None = None
     due_reason: str = ""
+    rank: int | None = None
+
+
+def listed_first(keys: Sequence[TokenKey], alg: str) -> TokenKey | None:
+    """The key of an algorithm that is to sign by the list of configuration; ``None`` where the vault decides."""
+    listed = [(key.rank, key) for key in keys if key.alg == alg and key.rank is not None and _is_usable(key)]
+    return min(listed, key=lambda each: each[0])[1] if listed else None
+
+
+def heir(keys: Sequence[TokenKey], alg: str) -> TokenKey | None:
+    """Who signs when the key of an algorithm that does gives way: the next of the list, or else the vault's standby.
+
+    Args:
+        keys: all token keys, oldest first.
+        alg: which algorithm.
+    """
+    others = [key for key in keys if key.alg == alg and key.state in (KeyState.PENDING, KeyState.RETIRING)]
+    standby = (key for key in others if key.state is KeyState.PENDING and key.rank is None)
+    return listed_first(others, alg) or next(standby, None)
+
+
+def _is_usable(key: TokenKey) -> bool:
+    return key.state not in (KeyState.RETIRED, KeyState.REVOKED)
 
 
 class Situation(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,9 +100,13 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     now: float
     dead_before: float
 
-    def one(self, alg: str, state: KeyState) -> TokenKey | None:
-        """The oldest key of an algorithm in a state."""
-        return next((key for key in self.keys if key.alg == alg and key.state is state), None)
+    def heir(self, alg: str) -> TokenKey | None:
+        """Who signs next for an algorithm."""
+        return heir(self.keys, alg)
+
+    def governed_by_list(self, alg: str) -> bool:
+        """Whether configuration lists a key of an algorithm that can sign."""
+        return listed_first(self.keys, alg) is not None
 
 
 class Gate(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,10 +146,17 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Rotate(msgspec.Struct, frozen=True, kw_only=True):
-    """The standby of an algorithm is to sign from now on."""
+    """The heir of an algorithm is to sign from now on.
+
+    Attributes:
+        alg: which algorithm.
+        reason: why.
+        listed: whether the heir is of the list: then no standby is used up.
+    """
 
     alg: str
     reason: str
+    listed: bool = False
 
 
 class Postpone(msgspec.Struct, frozen=True, kw_only=True):
@@ -147,15 +183,25 @@ def gate(standby: TokenKey, situation: Situation, policy: KeyPolicy) -> Gate:
     acknowledged = receipt(situation.members, Stream.KEYS, seq, published_at, situation.now, kid=standby.kid)
     return Gate(
         unpublished=not 0 < seq <= situation.published,
-        lead_left=published_at + policy.jwks_lead_time - situation.now,
+        # One that signed before has been in the JWKS ever since.
+        lead_left=0.0 if standby.state is KeyState.RETIRING else published_at + policy.jwks_lead_time - situation.now,
         laggards=acknowledged.laggards,
     )
 
 
-def due_reason(key: TokenKey, policy: KeyPolicy, now: float) -> str | None:
-    """Why an active key is to give way now; ``None`` while it need not."""
+def due_reason(key: TokenKey, policy: KeyPolicy, now: float, first: TokenKey | None = None) -> str | None:
+    """Why an active key is to give way now; ``None`` while it need not.
+
+    Args:
+        key: the one that signs.
+        policy: holds where no list does.
+        now: at this moment.
+        first: the one that is to sign by the list, where there is one.
+    """
     if key.due_since is not None:
         return key.due_reason
+    if first is not None:
+        return None if first.kid == key.kid else f"signing_keys has {first.kid} first"
     if policy.rotate_every and now - key.changed_at >= policy.rotate_every:
         return f"it has signed for {policy.rotate_every:g} s (rotate_every)"
     if policy.rotate_after_signatures and key.signatures >= policy.rotate_after_signatures:
@@ -170,28 +216,34 @@ def steps(situation: Situation, policy: KeyPolicy) -> list[Step]:
     """What is to be done now. Doing it and asking again gives nothing more to do."""
     found: list[Step] = []
     for key in situation.keys:
-        if key.state is KeyState.RETIRING and key.changed_at < situation.dead_before:
+        if key.state is KeyState.RETIRING and key.changed_at < situation.dead_before and key.rank is None:
             found.append(Retire(kid=key.kid))
-        elif key.state is KeyState.ACTIVE and (reason := due_reason(key, policy, situation.now)) is not None:
+        elif key.state is KeyState.ACTIVE and (reason := _due_reason(key, situation, policy)) is not None:
             step = _rotation(key, reason, situation, policy)
             if step is not None:
                 found.append(step)
     return found
 
 
+def _due_reason(key: TokenKey, situation: Situation, policy: KeyPolicy) -> str | None:
+    return due_reason(key, policy, situation.now, listed_first(situation.keys, key.alg))
+
+
 def _rotation(active: TokenKey, reason: str, situation: Situation, policy: KeyPolicy) -> Step | None:
     """What becomes of a key that is to give way; ``None`` while it waits and that has been noted."""
-    standby = situation.one(active.alg, KeyState.PENDING)
+    standby = situation.heir(active.alg)
     if standby is None:
         return None
-    found = gate(standby, situation, policy)
+    found, listed = gate(standby, situation, policy), standby.rank is not None
     if found.is_open:
-        return Rotate(alg=active.alg, reason=reason)
+        return Rotate(alg=active.alg, reason=reason, listed=listed)
     waited = 0.0 if active.due_since is None else situation.now - active.due_since
     if found.waits_for_agents_alone and waited >= policy.activation_timeout:
         names = names_of(found.laggards)
         return Rotate(
-            alg=active.alg, reason=f"{reason}; after {policy.activation_timeout:g} s not acknowledged by {names}"
+            alg=active.alg,
+            reason=f"{reason}; after {policy.activation_timeout:g} s not acknowledged by {names}",
+            listed=listed,
         )
     if active.due_since is None:
         return Postpone(kid=active.kid, reason=reason, why_not=found.why_not)

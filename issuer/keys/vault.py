@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from events import KeyState, Stream, base64url
 from issuer.errors import NotFound, SealBroken, StoreUninitialised
 from issuer.keys.generation import Jwk, PrivateJwk, generate, public
-from issuer.keys.wrapping import Wrappers
+from issuer.keys.wrapping import KeyWrapper, Wrappers
 from issuer.store.database import Database
 from issuer.store.schema import keys, streams
 
@@ -39,6 +39,16 @@ class SealedKey(msgspec.Struct, frozen=True, kw_only=True):
     kek_id: str
 
 
+async def seal(wrapper: KeyWrapper, jwk: Jwk, use: str) -> SealedKey:
+    """A private key, sealed for one use.
+
+    Raises:
+        WrapperUnavailable: what holds the key-encryption key does not answer.
+    """
+    sealed = await wrapper.wrap(msgspec.json.encode(jwk), kid=jwk["kid"], use=use)
+    return SealedKey(jwk=public(jwk), use=use, sealed=sealed, kek_id=wrapper.kek_id)
+
+
 class KeyVault:
     """Sealed private keys in the store.
 
@@ -63,9 +73,7 @@ class KeyVault:
         Raises:
             WrapperUnavailable: what holds the key-encryption key does not answer.
         """
-        wrapper = self.wrappers.current
-        sealed = await wrapper.wrap(msgspec.json.encode(jwk), kid=jwk["kid"], use=use)
-        return SealedKey(jwk=public(jwk), use=use, sealed=sealed, kek_id=wrapper.kek_id)
+        return await seal(self.wrappers.current, jwk, use)
 
     async def add(self, connection: AsyncConnection, key: SealedKey, state: KeyState) -> None:
         """Keep a key."""

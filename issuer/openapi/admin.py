@@ -15,8 +15,8 @@ from issuer.openapi.bodies import (
     EventReceipt,
     Fleet,
     KeyDecision,
+    ListedTokenKeys,
     Revocations,
-    TokenKeys,
     UserDecision,
     UserEnd,
 )
@@ -111,7 +111,7 @@ ADMIN: Final[Mapping[str, Operation]] = {
         answers={200: Answer("It is lifted.", Revocation)},
         errors=(404, 409),
     ),
-    "GET /admin/v1/keys": _reads("Every token key with its state", body=TokenKeys),
+    "GET /admin/v1/keys": _reads("Every token key with its state", body=ListedTokenKeys),
     "POST /admin/v1/keys/rotate": _decides(
         "The standby signs from now on",
         KEYS,

@@ -210,6 +210,13 @@ class TokenKeys(msgspec.Struct, frozen=True, kw_only=True):
     keys: list[TokenKey]
 
 
+class ListedTokenKeys(TokenKeys, frozen=True, kw_only=True):
+    """With the list of configuration that is in force: ``kid``s in its order, and those that can sign no more."""
+
+    listed: list[str]
+    passed_over: dict[str, Literal["retired", "revoked"]]
+
+
 class KeyDecision(TokenKeys, frozen=True, kw_only=True):
     """What was decided about keys; ``published`` says whether the log has it."""
 

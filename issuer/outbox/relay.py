@@ -106,7 +106,7 @@ class Relay:
         self._read_back = ReadBack(database, outbox, event_log, opener)
         self._offers = Offers()
         self._heartbeats = Heartbeats(database, outbox, signer, clock)
-        self._also = also
+        self._also = list(also)
         self._look = True
         self._decided = asyncio.Event()
         self._fence = 0
@@ -123,6 +123,10 @@ class Relay:
     def leads(self) -> bool:
         """Whether this process holds the lease, whether or not the log answers."""
         return self.state in (RelayState.PUBLISHING, RelayState.LOG_UNAVAILABLE)
+
+    def also_tell(self, hearer: Hearer) -> None:
+        """Have somebody else told what is offered here."""
+        self._also.append(hearer)
 
     def offer(self, event: SignedEvent) -> None:
         """Say what has just been committed by this process."""

@@ -93,6 +93,7 @@ keys = Table(
     Column("signatures", BigInteger, nullable=False, server_default="0"),
     Column("due_since", Float),
     Column("due_reason", String(256), nullable=False, server_default=""),
+    Column("list_rank", Integer),  # its place in the list of configuration that is in force
     Index("ix_keys_use", "use"),
 )
 

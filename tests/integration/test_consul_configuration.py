@@ -174,7 +174,7 @@ def services(address: str) -> Any:
     return _send(f"{address}/v1/agent/services")
 
 
-def test_every_hot_setting_of_the_issuer_can_be_set(consul: Service) -> None:
+async def test_every_hot_setting_of_the_issuer_can_be_set(consul: Service) -> None:
     """What can change while an issuer runs must be writable as text, as Consul has it."""
     values = {"access_token_lifetime": "10m", "grant_lifetime": "1d", "refresh_token_lifetime": "1d"}
     values |= {"refresh_grace": "5s", "user_claims": "roles", "audience": "other"}
@@ -183,6 +183,6 @@ def test_every_hot_setting_of_the_issuer_can_be_set(consul: Service) -> None:
     before = msgspec.structs.asdict(configuration.live(IssuerSettings).now)
 
     for name in IssuerSettings.HOT & values.keys():
-        assert configuration.offer_remote({name: values[name]}, 0.0), configuration.report().refused
+        assert await configuration.offer_remote({name: values[name]}, 0.0), configuration.report().refused
         after = msgspec.structs.asdict(configuration.live(IssuerSettings).now)
         assert {each for each in after if after[each] != before[each]} == {name}

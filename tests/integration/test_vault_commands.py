@@ -90,7 +90,7 @@ def test_bad_files_are_refused_by_what_is_wrong_with_them(shell: Shell) -> None:
 
     refused = shell.tocsin("keys", "import", private(shell.folder / "small.pem", pem), "--reason", "x")
     assert refused.code == 2
-    assert "small.pem cannot be imported: it is an RSA key of 1024 bits, and RS256 needs 2048 or more" in refused.err
+    assert "small.pem is of no use here: it is an RSA key of 1024 bits, and RS256 needs 2048 or more" in refused.err
     refused = shell.tocsin("keys", "import", good, "--reason", "x", "--passphrase-file", loose)
     assert refused.code == 2
     assert "--passphrase-file" in refused.err

@@ -18,6 +18,7 @@ from tocsin.issuing.goals import issuing_goals
 from tocsin.issuing.tables import rates_table, waiting_table
 from tocsin.mass.bench import mass
 from tocsin.processes import run_with_children
+from tocsin.reconfiguration.bench import config
 from tocsin.rotation.bench import rotation
 from tocsin.verification import load_table, measure_load, measure_verification, verification_table
 
@@ -29,6 +30,7 @@ def command() -> None:
 
 command.add_command(mass)
 command.add_command(rotation)
+command.add_command(config)
 
 
 @command.command("delivery", short_help="How soon a revocation is enforced everywhere.")

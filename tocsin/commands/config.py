@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import click
+import msgspec
 
+from issuer.keys.list_opening import ListCheck
 from issuer.settings import IssuerSettings
 from tocsin.admin_client import AdminClient
 from tocsin.command import Context, json_option
@@ -15,8 +17,14 @@ from verifier_agent import AgentSettings, SettingInvalid
 from verifier_agent.consul import ConsulSettings
 from verifier_agent.sidecar import SidecarSettings
 
+
+async def _check_list(settings: msgspec.Struct) -> None:
+    if isinstance(settings, IssuerSettings):
+        await ListCheck(settings)(settings)
+
+
 PROGRAMS: Final = {
-    "issuer": Program("issuer", (IssuerSettings, LogSettings)),
+    "issuer": Program("issuer", (IssuerSettings, LogSettings), _check_list),
     "agent": Program("agent", (AgentSettings, SidecarSettings, LogSettings)),
 }
 
@@ -50,10 +58,9 @@ def show(context: Context) -> None:
 @click.pass_obj
 def check(context: Context, program: str) -> None:
     """Check what file, environment and Consul say for PROGRAM, as it would read them at its start."""
-    stored = asyncio.run(_stored(context, PROGRAMS[program]))
-    stored.check_whole(stored.values)
+    stored = asyncio.run(_checked(context, PROGRAMS[program]))
     names = sorted(stored.values)
-    context.output.answer({"program": program, "ok": True, "consul": stored.values})
+    context.output.answer({"program": program, "ok": True, "consul": stored.shown(stored.values)})
     context.output.line(f"{program}: good" + (f"; from Consul: {', '.join(names)}" if names else ""))
 
 
@@ -94,6 +101,12 @@ async def _write(context: Context, program: Program, changes: Mapping[str, str |
     if place is None:
         raise SettingInvalid("setting 'consul' is missing: without it nothing can be set; edit the configuration file")
     return await StoredConfiguration.change(place, program, context.sources(), changes)
+
+
+async def _checked(context: Context, program: Program) -> StoredConfiguration:
+    stored = await _stored(context, program)
+    await stored.check_whole(stored.values)
+    return stored
 
 
 async def _stored(context: Context, program: Program) -> StoredConfiguration:

@@ -12,6 +12,7 @@ import structlog
 from issuer.app import create_app
 from issuer.endpoints.draining import DRAINING
 from issuer.endpoints.siblings import Siblings
+from issuer.keys.list_opening import ListCheck
 from issuer.settings import MOST_WORKERS, IssuerSettings
 from tocsin import logs, serving
 from tocsin.command import Context, json_option
@@ -68,6 +69,8 @@ async def _serve(
         if siblings is not None:
             parent.end_with_it(sys.stdin.fileno())
 
+    configuration.also_check(ListCheck(settings))
+    await configuration.check()
     tls = _tls(settings)
     hung_up = None if tls is None else tls.reload
     async with following(configuration, consul, FOLDER, SystemClock(), hung_up=hung_up) as followed:

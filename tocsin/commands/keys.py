@@ -10,14 +10,15 @@ from tocsin.command import Context, json_option, tell_decided, wait_option
 from tocsin.receipts import tell_receipts, wait_fleet_option, with_receipt
 from tocsin.settings import OperatorSettings, operator_credentials
 from tocsin.vault import export_key, import_key, rewrap
+from tocsin.wrapping import wrap
 
 
 @click.group("keys")
 def command() -> None:
-    """List, rotate and revoke token keys; seal them anew, import and export them."""
+    """List, rotate and revoke token keys; seal them anew, import and export them, wrap them for configuration."""
 
 
-for _private in (rewrap, import_key, export_key):
+for _private in (rewrap, import_key, export_key, wrap):
     command.add_command(_private)
 
 
@@ -25,8 +26,13 @@ for _private in (rewrap, import_key, export_key):
 @json_option
 @click.pass_obj
 def list_keys(context: Context) -> None:
-    """List the token keys with their states."""
-    _show(context, asyncio.run(_call(context, "/admin/v1/keys", None)))
+    """List the token keys with their states, and which are in the list of configuration."""
+    answer = asyncio.run(_call(context, "/admin/v1/keys", None))
+    _show(context, answer)
+    if answer["listed"]:
+        context.output.line(f"in signing_keys, the first signs: {', '.join(answer['listed'])}")
+    for kid, state in answer["passed_over"].items():
+        context.output.line(f"in signing_keys, and passed over as it is {state}: {kid}")
 
 
 @command.command("rotate", short_help="Let the standby key sign from now on.")

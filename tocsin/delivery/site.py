@@ -73,13 +73,16 @@ class Site:
 
 
 @asynccontextmanager
-async def site(folder: Path, log: str | None = None, store: str | None = None) -> AsyncIterator[Site]:
+async def site(
+    folder: Path, log: str | None = None, store: str | None = None, further: str = ""
+) -> AsyncIterator[Site]:
     """An issuer as a process of its own.
 
     Args:
         folder: an empty one.
         log: URL of the event log; an SQLite file in ``folder`` when absent, and for ``FEED``.
         store: URL of the issuer's store; an SQLite file there when absent.
+        further: lines of configuration beside those that it has.
 
     Raises:
         CommandFailed: it does not start.
@@ -90,7 +93,7 @@ async def site(folder: Path, log: str | None = None, store: str | None = None) -
         await prepare_log(kept, Retention())
     await workspace.set_up(port=0, sidecar_port=0, store=store, log=kept)
     with workspace.config.open("a") as config:
-        config.write('feed = "open"\n')
+        config.write(f'feed = "open"\n{further}')
     issuer = Program("issuer", ["tocsin", "--config", str(workspace.config), "issuer", "--json"], folder)
     async with issuer:
         url = f"http://127.0.0.1:{issuer.announcement['port']}"

@@ -49,8 +49,9 @@ def rotation(
         f"({result.verified / result.seconds:.0f} a second), {refused} refused {result.refused or ''}".rstrip()
     )
     rows = [("rotation asked for → all had acknowledged, and it is done", result.rotation)]
-    if result.old_refused is not None and result.new_good is not None:
+    if result.revocation is not None and result.old_refused is not None and result.new_good is not None:
         rows += [
+            ("revocation of the key asked for → answered", result.revocation),
             ("key revoked → its token refused, last agent", result.old_refused),
             ("key revoked → new token fetched and good, last agent", result.new_good),
         ]

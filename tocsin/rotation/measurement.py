@@ -25,6 +25,7 @@ TOKEN_SECONDS: Final = 0.02
 """Between two new tokens for those who verify."""
 WAIT_SECONDS: Final = 10
 ROUND_SECONDS: Final = 30.0
+LOOK_SECONDS: Final = 0.05
 CLIENT: Final = "bench-agents"
 
 
@@ -56,6 +57,7 @@ class RotationResult(msgspec.Struct, frozen=True, kw_only=True):
         seconds: that they took.
         rotation: from the request to the answer, the acknowledgements of all agents waited for.
         emergencies: keys revoked.
+        revocation: from the request to the answer.
         old_refused: from the answer to the refusal of the old key's token at the last agent.
         new_good: from the answer until a new token has been fetched and found good by the last agent.
     """
@@ -66,6 +68,7 @@ class RotationResult(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     rotation: Spread
     emergencies: int
+    revocation: Spread | None
     old_refused: Spread | None
     new_good: Spread | None
 
@@ -88,9 +91,14 @@ async def measure_rotation(folder: Path, log: str | None, store: str | None, ext
         return RotationResult(
             **planned,
             emergencies=extent.emergencies,
-            old_refused=Spread.of([old for old, _ in emergencies]) if emergencies else None,
-            new_good=Spread.of([new for _, new in emergencies]) if emergencies else None,
+            revocation=_spread([asked for asked, _, _ in emergencies]),
+            old_refused=_spread([old for _, old, _ in emergencies]),
+            new_good=_spread([new for _, _, new in emergencies]),
         )
+
+
+def _spread(times: Sequence[float]) -> Spread | None:
+    return Spread.of(times) if times else None
 
 
 class _Bench:
@@ -136,23 +144,31 @@ class _Bench:
             "rotation": Spread.of(times),
         }
 
-    async def emergency(self) -> tuple[float, float]:
-        """Revoke the key that signs; seconds to the last refusal of its token, and to a new one's being good."""
+    async def emergency(self) -> tuple[float, float, float]:
+        """Revoke the key that signs; seconds to the answer, and from there to the last refusal of its token, and to a
+        new one's being good.
+        """
         old = await fetch_token(self._session, self._place.url, self._place.client)
         kid = await self._active()
         await asyncio.gather(*(worker.write({"watch": old}) for worker in self._workers))
         await asyncio.gather(*(expect(worker, "armed") for worker in self._workers))
+        asked = time.monotonic()
         await self._admin.post(f"/admin/v1/keys/{kid}/revoke", {"reason": "benchmark"})
         answered = time.monotonic()
         new = await fetch_token(self._session, self._place.url, self._place.client)
         reports = await self._ask({"good": new}, "good")
         refused, good = (max(at for report in reports for at in report[each]) for each in ("refused", "good"))
         await self._settled()
-        return refused - answered, good - answered
+        return answered - asked, refused - answered, good - answered
 
     async def _settled(self) -> None:
-        """Wait until the new standby is known, as it would be before anybody needs it."""
-        answer = await self._admin.get("/admin/v1/keys")
+        """Wait until there is a new standby and it is known, as it would be before anybody needs it."""
+        async with asyncio.timeout(ROUND_SECONDS):
+            while True:
+                answer = await self._admin.get("/admin/v1/keys")
+                if any(key["state"] == "pending" for key in answer["keys"]):
+                    break
+                await asyncio.sleep(LOOK_SECONDS)
         newest = answer["id"]
         receipts = await self._admin.get(f"/admin/v1/keys/receipts/{newest}", wait=WAIT_SECONDS)
         if receipts["laggards"]:

@@ -26,6 +26,10 @@ CONNECT_SECONDS: Final = 1.0
 MAX_ANSWER_BYTES: Final = 1024 * 1024
 
 
+FILTERED: Final = "X-Consul-Results-Filtered-By-ACLs"
+DEFAULT_POLICY: Final = "X-Consul-Default-ACL-Policy"
+
+
 class _Transport(base.HTTPClient):  # type: ignore[misc] # the library has no types
     """What py-consul sends its calls through."""
 
@@ -48,6 +52,7 @@ class _Transport(base.HTTPClient):  # type: ignore[misc] # the library has no ty
                 body += more
             if len(body) > MAX_ANSWER_BYTES:
                 raise ConsulException(f"an answer of more than {MAX_ANSWER_BYTES} bytes")
+            _check_withheld(answer, headers or {})
             return callback(base.Response(answer.status, answer.headers, body.decode()))
 
     def get(self, callback: Any, path: str, params: Any = None, headers: Any = None, **_: Any) -> Any:
@@ -66,6 +71,20 @@ class _Transport(base.HTTPClient):  # type: ignore[misc] # the library has no ty
 
     async def close(self) -> None:
         await self._session.close()
+
+
+def _check_withheld(answer: aiohttp.ClientResponse, sent: Mapping[str, str]) -> None:
+    """Make sure that an answer that holds less than was asked for is not taken for one of an empty folder.
+
+    Consul leaves out what a token may not read, and says so in a header alone; to who has no token not even there.
+
+    Raises:
+        ACLPermissionDenied: something was left out, or may have been.
+    """
+    if answer.headers.get(FILTERED, "").lower() == "true":
+        raise ACLPermissionDenied("it may not read all that there is")
+    if answer.status == 404 and answer.headers.get(DEFAULT_POLICY) == "deny" and "X-Consul-Token" not in sent:
+        raise ACLPermissionDenied("there is none, and without one Consul shows nothing")
 
 
 class _Api(base.Consul):  # type: ignore[misc] # the library has no types
@@ -129,7 +148,12 @@ class ConsulConnection:
         except TimeoutError as error:
             raise ConsulUnavailable(f"no answer within {seconds:g} s") from error
         except (ACLPermissionDenied, ACLDisabled) as error:
-            raise ConsulUnavailable("the ACL token does not allow it", denied=True) from error
+            said = f": {str(error).strip()[:200]}" if str(error).strip() else ""
+            raise ConsulUnavailable(f"the ACL token does not allow it{said}", denied=True) from error
+        except aiohttp.ClientConnectorCertificateError as error:
+            authority = f"'ca' ({self.place.ca})" if self.place.ca else "this machine's authorities"
+            why = str(error.certificate_error).strip()[:200]
+            raise ConsulUnavailable(f"its certificate is not good by {authority}: {why}") from error
         except (ConsulException, aiohttp.ClientError, OSError, UnicodeDecodeError) as error:
             raise ConsulUnavailable(str(error).strip()[:200] or type(error).__name__) from error
 
@@ -193,6 +217,14 @@ class ConsulConnection:
         return self._api
 
 
+class _Error(msgspec.Struct, rename="pascal"):
+    what: str = ""
+
+
+class _Undone(msgspec.Struct, rename="pascal"):
+    errors: list[_Error] | None = None
+
+
 def _operation(key: str, value: str | None, version: int) -> dict[str, Any]:
     if value is None:
         return {"KV": {"Verb": "delete-cas", "Key": key, "Index": version}}
@@ -200,8 +232,15 @@ def _operation(key: str, value: str | None, version: int) -> dict[str, Any]:
 
 
 def _committed(answer: base.Response) -> bool:
-    """Whether a transaction happened: 409 says that a key was not what it should have been."""
+    """Whether a transaction happened: 409 says that a key was not what it should have been, or may not be written."""
     if answer.code == 409:
+        try:
+            errors = msgspec.json.decode(answer.body, type=_Undone).errors
+        except msgspec.MsgspecError as error:
+            raise ConsulException("an answer that is not Consul's") from error
+        denied = [error.what for error in errors or () if "permission denied" in error.what.lower()]
+        if denied:
+            raise ACLPermissionDenied(denied[0])
         return False
     if answer.code == 403:
         raise ACLPermissionDenied(answer.body)

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -51,7 +51,7 @@ class FolderWatch:
         self,
         connection: ConsulConnection,
         folder: str,
-        tell: Callable[[Mapping[str, str]], bool],
+        tell: Callable[[Mapping[str, str]], Awaitable[bool]],
         *,
         cache: Path | None = None,
         refuse: Callable[[str], None] = lambda _: None,
@@ -80,7 +80,12 @@ class FolderWatch:
         self._values: dict[str, str] | None = None
         self._pause = FIRST_PAUSE
 
-    def recall(self) -> None:
+    @property
+    def has_heard(self) -> bool:
+        """Whether it is known what the folder holds, be it from the file."""
+        return self._values is not None
+
+    async def recall(self) -> None:
         """Start from the file, for as long as Consul has not been asked."""
         if self._cache is None or not self._cache.exists():
             return
@@ -90,15 +95,16 @@ class FolderWatch:
             log.warning("consul_cache_unreadable", extra={"file": str(self._cache), "error": str(error)})
             return
         self._index, self._values = kept.index, kept.values
-        self._tell(kept.values)
+        await self._tell(kept.values)
 
     async def once(self) -> bool:
         """Ask now, without waiting for a change; whether Consul answered."""
         try:
-            self._heard(await self._connection.folder(self._folder))
+            got = await self._connection.folder(self._folder)
         except ConsulUnavailable as error:
             self._failed(error)
             return False
+        await self._heard(got)
         return True
 
     async def run(self) -> None:
@@ -114,7 +120,7 @@ class FolderWatch:
                 self._pause = min(2 * self._pause, LAST_PAUSE)
                 continue
             went_back = index is not None and got.store_index < index
-            self._heard(got)
+            await self._heard(got)
             index = None if went_back or got.store_index < 1 else got.store_index
             await asyncio.sleep(LEAST_PAUSE)
 
@@ -128,7 +134,7 @@ class FolderWatch:
             "emptied": self.emptied,
         }
 
-    def _heard(self, got: Folder) -> None:
+    async def _heard(self, got: Folder) -> None:
         self._pause = FIRST_PAUSE
         if self.error is not None:
             log.info("consul_reachable")
@@ -147,7 +153,7 @@ class FolderWatch:
         if values != self._values:
             self._values = values
             self.told += 1
-            if self._tell(values):
+            if await self._tell(values):
                 self._keep()
 
     def _failed(self, error: ConsulUnavailable) -> None:

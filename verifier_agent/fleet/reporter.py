@@ -142,7 +142,8 @@ class Reporter:
     async def _until_due(self) -> None:
         while True:
             self._news.clear()
-            pause = self._timing.due(self._condition().applied) - self._clock.boot()
+            now = self._clock.boot()
+            pause = self._timing.due(now, self._condition().applied) - now
             if pause <= 0:
                 return
             try:

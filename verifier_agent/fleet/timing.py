@@ -1,4 +1,4 @@
-"""When an agent says how it is: at once what others wait for, and every few seconds that it is there. No clock."""
+"""When an agent says how it is: soon what others wait for, and every few seconds that it is there. No clock."""
 
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -7,6 +7,9 @@ from events import Stream
 
 RECEIPT_SECONDS: Final = 2.0
 """Least time between two statuses that say no more than that further revocations have been applied."""
+ACKNOWLEDGE_SECONDS: Final = 0.1
+"""Longest wait before a key set is acknowledged, by chance: in an emergency a whole fleet would speak at the moment at
+which it needs new tokens, and the issuer is to make those first."""
 SPREAD: Final = (0.8, 1.0)
 """Between which parts of its pause an agent speaks again, so that a fleet does not speak all at once."""
 FIRST_BACKOFF: Final = 0.5
@@ -27,14 +30,16 @@ class StatusTiming:
         self._jitter = jitter
         self._said: dict[str, int] = {}
         self._said_at: float | None = None
+        self._acknowledge_at: float | None = None  # while there is a key set to be acknowledged
         self._regular_at = 0.0
         self._backoff = FIRST_BACKOFF
         self._not_before = 0.0
 
-    def due(self, applied: Mapping[str, int]) -> float:
+    def due(self, now: float, applied: Mapping[str, int]) -> float:
         """When to say it; that moment may be past.
 
         Args:
+            now: at this moment.
             applied: stream name to how far it has been applied.
         """
         if self._said_at is None:
@@ -43,12 +48,14 @@ class StatusTiming:
         if applied.get(Stream.REVOCATIONS, 0) > self._said.get(Stream.REVOCATIONS, 0):
             due = min(due, self._said_at + RECEIPT_SECONDS)
         if applied.get(Stream.KEYS, 0) > self._said.get(Stream.KEYS, 0):
-            due = min(due, self._said_at)  # an acknowledgement: a rotation may wait for it
+            if self._acknowledge_at is None:
+                self._acknowledge_at = now + self._jitter(0.0, ACKNOWLEDGE_SECONDS)
+            due = min(due, self._acknowledge_at)  # a rotation may wait for it
         return max(due, self._not_before)
 
     def said(self, now: float, applied: Mapping[str, int]) -> None:
         """A status has gone out."""
-        self._said_at, self._said = now, dict(applied)
+        self._said_at, self._said, self._acknowledge_at = now, dict(applied), None
         self._regular_at = now + self._every * self._jitter(*SPREAD)
         self._backoff, self._not_before = FIRST_BACKOFF, now
 

@@ -1,13 +1,14 @@
 """The rule by which configuration changes: whole or not at all, and the last good one stays. No I/O, no clock."""
 
+import asyncio
 import dataclasses
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar, cast
 
 import msgspec
 
-from verifier_agent.configuration import Sources
+from verifier_agent.configuration import Sources, located
 from verifier_agent.errors import SettingInvalid
 from verifier_agent.hot.live import Live
 from verifier_agent.hot.report import ConfigurationReport, Refusal, reported
@@ -19,6 +20,9 @@ SettingsT = TypeVar("SettingsT", bound=msgspec.Struct)
 FILE: Final = "file"
 CONSUL: Final = "consul"
 FILE_AND_CONSUL: Final = frozenset({FILE, CONSUL})
+
+Check = Callable[[msgspec.Struct], Awaitable[None]]
+"""What settings alone cannot tell: given each kind before it comes into force, it raises ``SettingInvalid``."""
 
 
 def hot_names(kind: type[msgspec.Struct]) -> frozenset[str]:
@@ -59,6 +63,8 @@ class HotConfiguration:
         self._refused: dict[str, Refusal] = {}
         self._waiting: frozenset[str] = frozenset()
         self._ears: list[Callable[[frozenset[str]], None]] = []
+        self._checks: list[Check] = []
+        self._one_offer = asyncio.Lock()
 
     def live(self, kind: type[SettingsT]) -> Live[SettingsT]:
         """The settings of one kind, as they are at any time."""
@@ -68,18 +74,30 @@ class HotConfiguration:
         """Have ``hear`` called with the names of what has changed, each time something did."""
         self._ears.append(hear)
 
+    def also_check(self, check: Check) -> None:
+        """Have every change checked by somebody else too, who may ask others; what stands now is not."""
+        self._checks.append(check)
+
+    async def check(self) -> None:
+        """Check what stands now.
+
+        Raises:
+            SettingInvalid: somebody who checks too refuses it.
+        """
+        await self._check((live.now for live in self._live.values()), self.sources)
+
     def name_remote(self, name: str) -> None:
         """Say how messages call what comes before the names of settings in Consul."""
         self._said = dataclasses.replace(self._said, remote_name=name)
         self.sources = dataclasses.replace(self.sources, remote_name=name)
 
-    def offer_file(self, file: Mapping[str, Any], now: float) -> bool:
+    async def offer_file(self, file: Mapping[str, Any], now: float) -> bool:
         """The file says this now; whether it is in force. ``now`` in seconds since the epoch."""
-        return self._offer(FILE, {"file": file}, now)
+        return await self._offer(FILE, {"file": file}, now)
 
-    def offer_remote(self, values: Mapping[str, str], now: float) -> bool:
+    async def offer_remote(self, values: Mapping[str, str], now: float) -> bool:
         """Consul says this now; whether it is in force. ``now`` in seconds since the epoch."""
-        return self._offer(CONSUL, {"remote": values}, now)
+        return await self._offer(CONSUL, {"remote": values}, now)
 
     def refuse(self, source: str, detail: str, now: float) -> None:
         """Note that what a source says cannot even be read; what is in force stays."""
@@ -101,21 +119,31 @@ class HotConfiguration:
             consul=consul,
         )
 
-    def _offer(self, source: str, said: Mapping[str, Any], now: float) -> bool:
+    async def _offer(self, source: str, said: Mapping[str, Any], now: float) -> bool:
         """Take what both sources say now; or else what this one says beside what is in force of the other."""
-        self._said = dataclasses.replace(self._said, **said)
-        for offered, settled in ((self._said, FILE_AND_CONSUL), (dataclasses.replace(self.sources, **said), {source})):
-            try:
-                self._take(offered)
-            except SettingInvalid as error:
-                detail = str(error)
-            else:
-                self._refused = {name: each for name, each in self._refused.items() if name not in settled}
-                return True
-        self.refuse(source, detail, now)
-        return False
+        async with self._one_offer:
+            self._said = dataclasses.replace(self._said, **said)
+            alone = dataclasses.replace(self.sources, **said)
+            for offered, settled in ((self._said, FILE_AND_CONSUL), (alone, {source})):
+                try:
+                    await self._take(offered)
+                except SettingInvalid as error:
+                    detail = str(error)
+                else:
+                    self._refused = {name: each for name, each in self._refused.items() if name not in settled}
+                    return True
+            self.refuse(source, detail, now)
+            return False
 
-    def _take(self, offered: Sources) -> None:
+    async def _check(self, settings: Iterable[msgspec.Struct], sources: Sources) -> None:
+        for each in settings:
+            for check in self._checks:
+                try:
+                    await check(each)
+                except SettingInvalid as error:
+                    raise SettingInvalid(located(str(error), sources)) from error
+
+    async def _take(self, offered: Sources) -> None:
         """Bring into force what may change.
 
         Raises:
@@ -125,12 +153,14 @@ class HotConfiguration:
         offered.check_remote_names(self._hot, self._own)
         changed: dict[type[msgspec.Struct], dict[str, Any]] = {}
         waiting: set[str] = set()
+        read = {kind: offered.read(kind) for kind in self._live}
         for kind, live in self._live.items():
-            new = offered.read(kind)
+            new = read[kind]
             different = {name for name in kind.__struct_fields__ if getattr(new, name) != getattr(live.now, name)}
             changed[kind] = {name: getattr(new, name) for name in different & hot_names(kind)}
             waiting |= different - hot_names(kind)
         replaced = {kind: _replaced(self._live[kind].now, values) for kind, values in changed.items() if values}
+        await self._check(replaced.values(), offered)
         for kind, settings in replaced.items():
             self._live[kind].now = settings
         self.sources = offered

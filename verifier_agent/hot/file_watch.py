@@ -43,10 +43,11 @@ class FileWatch:
                     await self._asked.wait()
             except TimeoutError:
                 pass
-            self.look(anyway=self._asked.is_set())
+            anyway = self._asked.is_set()
             self._asked.clear()
+            await self.look(anyway=anyway)
 
-    def look(self, *, anyway: bool = False) -> None:
+    async def look(self, *, anyway: bool = False) -> None:
         """Look once."""
         stamp = self._stamp()
         if stamp == self._seen and not anyway:
@@ -57,7 +58,7 @@ class FileWatch:
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             self._configuration.refuse(FILE, f"configuration file {self._path}: {error}", now)
             return
-        self._configuration.offer_file(said, now)
+        await self._configuration.offer_file(said, now)
 
     def _stamp(self) -> tuple[int, int, int] | None:
         try:

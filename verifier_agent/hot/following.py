@@ -38,6 +38,11 @@ class Following:
         self.consul = consul
         self._watch = watch
 
+    @property
+    def has_heard(self) -> bool:
+        """Whether everybody who is asked has said something since the start; what Consul said before counts."""
+        return self._watch is None or self._watch.has_heard
+
     def report(self) -> ConfigurationReport:
         """What is in force, and what is not."""
         return self.configuration.report(None if self._watch is None else self._watch.status())
@@ -87,7 +92,7 @@ async def following(
             cache=settings.consul_cache and settings.consul_cache / f"consul-{folder}.json",
             refuse=lambda detail: configuration.refuse(CONSUL, detail, clock.now()),
         )
-        watch.recall()
+        await watch.recall()
         await watch.once()  # waits for a hanging Consul no longer than for any answer
         await stack.enter_async_context(_running(watch.run(), "tocsin-consul"))
         yield Following(configuration, connection, watch)

@@ -71,8 +71,11 @@ def reported(settings: msgspec.Struct, sources: Sources, hot: frozenset[str]) ->
 
 
 def _shown(kind: Any, value: Any) -> Any:
-    if value is not None and (is_secret(kind) or isinstance(value, Secret)):
-        return "…"
+    if isinstance(value, Secret):
+        return value.shown
+    if value and is_secret(kind):
+        shown = [each.shown for each in value]
+        return "…" if set(shown) == {"…"} else shown
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, str) and "://" in value:

@@ -6,7 +6,9 @@ from typing import Any
 import jwt
 import pytest
 
-from events import LogUnavailable, Stream
+from events import KeyState, LogUnavailable, Stream
+from issuer.keys.key_service import KeyService
+from issuer.keys.vault import KeyVault, SealedKey
 from tests.issuer_under_test import Answer, Installation, Replica, on_every_store, rejection, until
 
 
@@ -70,8 +72,9 @@ async def test_a_revoked_key_takes_its_tokens_with_it_and_the_standby_signs_on(
         answer = await issuer.admin("POST", f"/keys/{kid(old)}/revoke", {"reason": "leaked"})
 
         assert answer.status == 200
-        assert states(answer) == ["active", "pending", "revoked"]
+        assert states(answer) == ["active", "revoked"]
         assert kid(old) not in await published(issuer)
+        await until(lambda: has_standby(issuer), "the next standby is made")
         new = await issuer.token(installation.demo)
         assert kid(new) != kid(old)
         assert not await issuer.active(old, installation.demo)
@@ -105,7 +108,70 @@ async def test_a_key_that_does_not_sign_is_revoked_without_changing_the_one_that
     await issuer.admin("POST", f"/keys/{other}/revoke", {"reason": "leaked"})
 
     assert kid(await issuer.token(installation.demo)) == signs
+    await until(lambda: has_standby(issuer), "there is a standby")
     assert await listed(issuer) == ["active", "pending", "revoked"]
+
+
+async def test_an_emergency_waits_for_no_key_to_be_made(
+    installation: Installation, issuer: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = asyncio.Event()
+    original = KeyVault.generate
+
+    async def slowly(vault: KeyVault, alg: str) -> SealedKey:
+        await made.wait()
+        return await original(vault, alg)
+
+    monkeypatch.setattr(KeyVault, "generate", slowly)
+    old = kid(await issuer.token(installation.demo))
+
+    answer = await issuer.admin("POST", f"/keys/{old}/revoke", {"reason": "leaked"})
+
+    assert states(answer) == ["active", "revoked"]
+    assert kid(await issuer.token(installation.demo)) != old
+    made.set()
+    await until(lambda: has_standby(issuer), "the next standby is made")
+
+
+@on_every_store
+async def test_one_key_after_the_other_can_be_revoked_before_there_is_another_standby(
+    installation: Installation, issuer: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def nothing_made(_keys: KeyService) -> None:
+        """Neither upkeep nor housekeeping has come to it."""
+
+    monkeypatch.setattr(KeyService, "replenish", nothing_made)
+    revoked = []
+    for _ in range(3):
+        revoked.append(kid(await issuer.token(installation.demo)))
+        answer = await issuer.admin("POST", f"/keys/{revoked[-1]}/revoke", {"reason": "leaked"})
+        assert answer.status == 200
+
+    assert len(set(revoked)) == 3
+    assert await listed(issuer) == ["active", "revoked", "revoked", "revoked"]
+    assert kid(await issuer.token(installation.demo)) not in revoked
+
+
+async def test_the_key_that_signs_after_an_emergency_is_in_memory_before_the_first_token_needs_it(
+    installation: Installation, issuer: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with installation.running(port=0) as other:
+        opened: list[str] = []
+        original = KeyVault.open
+
+        async def noted(vault: KeyVault, row: Any) -> Any:
+            opened.append(row["kid"])
+            return await original(vault, row)
+
+        old = kid(await issuer.token(installation.demo))
+        monkeypatch.setattr(KeyVault, "open", noted)
+
+        answer = await issuer.admin("POST", f"/keys/{old}/revoke", {"reason": "leaked"})
+        heir = next(key["kid"] for key in answer.json()["keys"] if key["state"] == "active")
+        await until(lambda: opened == [heir, heir], "both replicas have opened it")
+        assert kid(await other.token(installation.demo)) == heir
+
+    assert opened == [heir, heir]
 
 
 async def test_the_issuers_own_token_dies_with_its_key(installation: Installation, issuer: Replica) -> None:
@@ -127,6 +193,10 @@ async def test_each_algorithm_rotates_by_itself(tmp_path: Any) -> None:
         after = kid(await issuer.token(installation.demo)), kid(await issuer.token(eddsa))
         assert answer.status == 200
         assert (after[0] == before[0], after[1] == before[1]) == (True, False)
+
+
+def has_standby(issuer: Replica) -> bool:
+    return any(key.state is KeyState.PENDING for key in issuer.services.own_agent.verifier.state.keys.published)
 
 
 @on_every_store

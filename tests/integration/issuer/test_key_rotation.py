@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import func, select, update
 
 from events import KeySet, KeyState, SignedEvent, Stream
-from issuer.keys import key_service
+from issuer.keys import key_rows
 from issuer.keys.key_service import KeyService
 from issuer.keys.life_cycle import KeyPolicy
 from issuer.keys.vault import KeyVault, SealedKey
@@ -189,6 +189,8 @@ async def test_a_rotation_with_an_agent_dead_goes_ahead_after_the_time_out_and_n
         await asyncio.wait([dead._task])
         standby = next(key for key in (await listed(issuer)) if key["state"] == "pending")
         await issuer.admin("POST", f"/keys/{standby['kid']}/revoke", {"reason": "a new standby"})
+        keys_known = issuer.services.own_agent.verifier.state.keys
+        await until(lambda: any(key.state is KeyState.PENDING for key in keys_known.published), "there is a standby")
         await published(issuer)
         await age(issuer, 2 * DAY)
         policy = {"rotate_every": DAY, "activation_timeout": 60.0}
@@ -245,7 +247,7 @@ async def test_the_jwks_document_and_the_key_events_agree_through_a_keys_whole_l
 async def test_a_key_set_does_not_grow_with_every_key_that_has_ever_retired(
     issuer: Replica, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(key_service, "MOST_RETIRED", 2)
+    monkeypatch.setattr(key_rows, "MOST_RETIRED", 2)
     first = next(key["kid"] for key in await listed(issuer) if key["state"] == "active")
     for _ in range(4):
         await service(issuer).rotate(None, reason="due", actor="operator", force=True)

@@ -46,7 +46,7 @@ class Told:
         self.refused: list[str] = []
         self.good = good
 
-    def __call__(self, values: Mapping[str, str]) -> bool:
+    async def __call__(self, values: Mapping[str, str]) -> bool:
         self.values.append(dict(values))
         return self.good
 
@@ -58,7 +58,7 @@ def watching(connection: ConsulConnection, told: Told, cache: Path | None = None
 async def after(connection: Scripted, told: Told, cache: Path | None = None) -> FolderWatch:
     """The watch when everything has been answered."""
     watch = watching(connection, told, cache)
-    watch.recall()
+    await watch.recall()
     task = asyncio.create_task(watch.run())
     async with asyncio.timeout(20):
         await connection.done.wait()

@@ -30,43 +30,43 @@ def configuration(path: Path) -> HotConfiguration:
     return HotConfiguration([Door, Level], Sources.find({}, path), KNOWN)
 
 
-def test_a_file_that_is_as_it_was_is_not_read(configuration: HotConfiguration, path: Path) -> None:
+async def test_a_file_that_is_as_it_was_is_not_read(configuration: HotConfiguration, path: Path) -> None:
     watch = FileWatch(path, configuration, SystemClock())
-    watch.look()
+    await watch.look()
     assert configuration.changes == 0
 
     path.write_text("most = 25\n")
-    watch.look()
+    await watch.look()
 
     assert configuration.live(Door).now.most == 25
 
 
-def test_a_file_that_another_takes_the_place_of_is_read(configuration: HotConfiguration, path: Path) -> None:
+async def test_a_file_that_another_takes_the_place_of_is_read(configuration: HotConfiguration, path: Path) -> None:
     watch, other = FileWatch(path, configuration, SystemClock()), path.with_name("other")
     other.write_text("most = 26\n")
     before = path.stat()
     os.utime(other, ns=(before.st_atime_ns, before.st_mtime_ns))  # as configuration management does
     other.replace(path)
 
-    watch.look()
+    await watch.look()
 
     assert configuration.live(Door).now.most == 26
 
 
 @pytest.mark.parametrize("content", [b"most = ", b"\xff\xfe", None])
-def test_a_file_that_cannot_be_read_is_named_and_what_was_known_stays(
+async def test_a_file_that_cannot_be_read_is_named_and_what_was_known_stays(
     configuration: HotConfiguration, path: Path, content: bytes | None
 ) -> None:
     watch = FileWatch(path, configuration, SystemClock())
     path.unlink() if content is None else path.write_bytes(content)
 
-    watch.look()
+    await watch.look()
 
     assert configuration.live(Door).now.most == 20
     assert str(path) in configuration.report().refused["file"].detail
 
     path.write_text("most = 27\n")
-    watch.look()
+    await watch.look()
     assert (configuration.live(Door).now.most, configuration.report().refused) == (27, {})
 
 

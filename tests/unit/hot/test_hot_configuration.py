@@ -1,5 +1,6 @@
 """The rule by which configuration changes: whole or not at all, and the last good one stays."""
 
+import asyncio
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -60,23 +61,23 @@ def sources_of(one: HotConfiguration) -> dict[str, str]:
     return {each.name: each.source for each in one.report().settings}
 
 
-def test_a_change_in_the_file_is_in_force_at_once_and_told_by_name() -> None:
+async def test_a_change_in_the_file_is_in_force_at_once_and_told_by_name() -> None:
     one, told = configuration({"most": "20s"}), list[frozenset[str]]()
     one.also_tell(told.append)
     live = one.live(Door)
 
-    assert one.offer_file({"most": "30s", "level": 2}, NOW)
+    assert await one.offer_file({"most": "30s", "level": 2}, NOW)
 
     assert (live.now.most, one.live(Level).now.level) == (30, 2)
     assert told == [{"most", "level"}]
     assert one.changes == 1
 
 
-def test_consul_goes_before_the_environment_and_that_before_the_file() -> None:
+async def test_consul_goes_before_the_environment_and_that_before_the_file() -> None:
     one = configuration({"least": 2, "most": 20}, most="30")
 
     assert one.live(Door).now.most == 30
-    assert one.offer_remote({"most": "40"}, NOW)
+    assert await one.offer_remote({"most": "40"}, NOW)
 
     assert (one.live(Door).now.least, one.live(Door).now.most) == (2, 40)
     assert sources_of(one) | {"least": "tocsin.toml", "most": "consul key tocsin/door/most", "level": "default"} == (
@@ -84,12 +85,12 @@ def test_consul_goes_before_the_environment_and_that_before_the_file() -> None:
     )
 
 
-def test_what_consul_says_no_more_falls_back_to_what_stands_elsewhere() -> None:
+async def test_what_consul_says_no_more_falls_back_to_what_stands_elsewhere() -> None:
     one = configuration({"most": 20})
-    one.offer_remote({"most": "40", "names": "a, b"}, NOW)
+    await one.offer_remote({"most": "40", "names": "a, b"}, NOW)
     assert one.live(Door).now.names == ("a", "b")
 
-    assert one.offer_remote({}, NOW)
+    assert await one.offer_remote({}, NOW)
 
     assert (one.live(Door).now.most, one.live(Door).now.names) == (20, ())
 
@@ -110,13 +111,15 @@ def test_what_consul_says_no_more_falls_back_to_what_stands_elsewhere() -> None:
         ({"level": "high"}, "setting 'level' from consul key tocsin/door/level: 'high'"),
     ],
 )
-def test_a_bad_value_refuses_the_whole_change_and_the_last_good_one_stays(values: dict[str, str], words: str) -> None:
+async def test_a_bad_value_refuses_the_whole_change_and_the_last_good_one_stays(
+    values: dict[str, str], words: str
+) -> None:
     one, told = configuration(), list[frozenset[str]]()
-    one.offer_remote({"most": "7s"}, NOW)
+    await one.offer_remote({"most": "7s"}, NOW)
     one.also_tell(told.append)
     before = one.live(Door).now
 
-    assert not one.offer_remote({"names": "new", **values}, NOW + 1)
+    assert not await one.offer_remote({"names": "new", **values}, NOW + 1)
 
     assert one.live(Door).now is before
     assert told == []
@@ -124,51 +127,51 @@ def test_a_bad_value_refuses_the_whole_change_and_the_last_good_one_stays(values
     assert one.report().refused["consul"].time == NOW + 1
 
 
-def test_a_refusal_is_over_when_the_source_says_something_good() -> None:
+async def test_a_refusal_is_over_when_the_source_says_something_good() -> None:
     one = configuration()
-    one.offer_remote({"most": "x"}, NOW)
+    await one.offer_remote({"most": "x"}, NOW)
     assert refusals(one)
 
-    assert one.offer_remote({"most": "8"}, NOW)
+    assert await one.offer_remote({"most": "8"}, NOW)
 
     assert refusals(one) == {}
 
 
-def test_what_one_source_says_wrong_does_not_keep_the_other_from_changing_anything() -> None:
+async def test_what_one_source_says_wrong_does_not_keep_the_other_from_changing_anything() -> None:
     one = configuration({"most": 20})
-    assert not one.offer_file({"most": "x"}, NOW)
+    assert not await one.offer_file({"most": "x"}, NOW)
 
-    assert one.offer_remote({"least": "3"}, NOW)
+    assert await one.offer_remote({"least": "3"}, NOW)
 
     assert (one.live(Door).now.least, one.live(Door).now.most) == (3, 20)
     assert list(refusals(one)) == ["file"]
 
 
-def test_what_was_refused_comes_into_force_when_the_other_source_makes_it_good() -> None:
+async def test_what_was_refused_comes_into_force_when_the_other_source_makes_it_good() -> None:
     one = configuration({"most": 20})
-    assert not one.offer_remote({"least": "30"}, NOW)
+    assert not await one.offer_remote({"least": "30"}, NOW)
 
-    assert one.offer_file({"most": 50}, NOW)
+    assert await one.offer_file({"most": 50}, NOW)
 
     assert (one.live(Door).now.least, one.live(Door).now.most) == (30, 50)
     assert refusals(one) == {}
 
 
-def test_what_takes_a_restart_is_named_and_stays_as_it_is() -> None:
+async def test_what_takes_a_restart_is_named_and_stays_as_it_is() -> None:
     one = configuration({"place": "here", "ceiling": 100})
 
-    assert one.offer_file({"place": "there", "ceiling": 200, "level": 3}, NOW)
+    assert await one.offer_file({"place": "there", "ceiling": 200, "level": 3}, NOW)
 
     assert (one.live(Door).now.place, one.live(Door).now.ceiling, one.live(Level).now.level) == ("here", 100, 3)
     assert one.report().waiting == ("ceiling", "place")
-    assert one.offer_file({"place": "here", "ceiling": 100, "level": 3}, NOW)
+    assert await one.offer_file({"place": "here", "ceiling": 100, "level": 3}, NOW)
     assert one.report().waiting == ()
 
 
-def test_what_would_be_good_after_a_restart_alone_is_refused_until_then() -> None:
+async def test_what_would_be_good_after_a_restart_alone_is_refused_until_then() -> None:
     one = configuration({"ceiling": 100})
 
-    assert not one.offer_file({"ceiling": 300, "most": 200}, NOW)
+    assert not await one.offer_file({"ceiling": 300, "most": 200}, NOW)
 
     assert one.live(Door).now.most == 10
     assert "must not be above 'ceiling' (100 s)" in refusals(one)["file"]
@@ -189,7 +192,7 @@ VALUES = st.dictionaries(
 
 
 @given(st.lists(st.tuples(st.booleans(), VALUES), max_size=8))
-def test_whatever_is_offered_in_any_order_the_settings_keep_their_rules(
+async def test_whatever_is_offered_in_any_order_the_settings_keep_their_rules(
     offers: list[tuple[bool, dict[str, str]]],
 ) -> None:
     one = configuration()
@@ -197,7 +200,7 @@ def test_whatever_is_offered_in_any_order_the_settings_keep_their_rules(
         before = one.live(Door).now, one.live(Level).now
         told: list[frozenset[str]] = []
         one.also_tell(told.append)
-        taken = one.offer_remote(values, NOW) if remote else one.offer_file(values, NOW)
+        taken = await one.offer_remote(values, NOW) if remote else await one.offer_file(values, NOW)
         now = one.live(Door).now
         assert now.least <= now.most <= now.ceiling
         assert (now.place, now.ceiling) == ("here", 100)
@@ -205,3 +208,45 @@ def test_whatever_is_offered_in_any_order_the_settings_keep_their_rules(
             assert (now, one.live(Level).now) == before
             assert refusals(one)["consul" if remote else "file"]
             assert told == []
+
+
+async def test_what_somebody_else_checks_and_refuses_refuses_the_whole_change() -> None:
+    one, asked = configuration(), list[msgspec.Struct]()
+
+    async def check(settings: msgspec.Struct) -> None:
+        asked.append(settings)
+        await asyncio.sleep(0)
+        if isinstance(settings, Door) and "cellar" in settings.names:
+            raise SettingInvalid("setting 'names': there is no cellar")
+
+    one.also_check(check)
+
+    assert not await one.offer_file({"most": "30s", "names": ["cellar"]}, NOW)
+    assert (one.live(Door).now.most, one.changes) == (10, 0)
+    assert refusals(one) == {"file": "setting 'names' from tocsin.toml: there is no cellar"}
+    assert await one.offer_file({"most": "30s", "names": ["attic"]}, NOW)
+    assert one.live(Door).now.most == 30
+
+    asked.clear()
+    assert await one.offer_file({"most": "30s", "names": ["attic"]}, NOW)
+    assert not asked, "what does not change is not checked again"
+    await one.check()
+    assert len(asked) == 2
+
+
+async def test_changes_that_come_while_one_is_checked_wait_for_it() -> None:
+    one, go_on = configuration(), asyncio.Event()
+
+    async def check(_settings: msgspec.Struct) -> None:
+        await go_on.wait()
+
+    one.also_check(check)
+    slow = asyncio.create_task(one.offer_file({"most": "30s"}, NOW))
+    await asyncio.sleep(0)
+    next_one = asyncio.create_task(one.offer_remote({"least": "20s"}, NOW))
+    await asyncio.sleep(0)
+    go_on.set()
+
+    assert await slow
+    assert await next_one, "the one before is in force: alone it would break a rule"
+    assert (one.live(Door).now.least, one.live(Door).now.most) == (20, 30)

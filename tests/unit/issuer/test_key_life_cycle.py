@@ -223,7 +223,7 @@ class Life(RuleBasedStateMachine):
             self._activate(step, before)
 
     def _activate(self, step: Rotate, before: Situation) -> None:
-        standby, active = before.one("ES256", KeyState.PENDING), before.one("ES256", KeyState.ACTIVE)
+        standby, active = before.heir("ES256"), next(key for key in before.keys if key.state is KeyState.ACTIVE)
         assert standby is not None
         assert active is not None
         # What must hold, said without the gate: everybody knows it, or is named after the time-out.
