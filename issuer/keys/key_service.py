@@ -4,7 +4,6 @@ Every change of a key writes the whole new key set to the outbox in the same tra
 """
 
 import logging
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
@@ -12,7 +11,7 @@ from sqlalchemy import RowMapping, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from events import KeySet, KeyState, PublishedKey, SignedEvent, Stream
-from issuer.errors import Conflict, NotFound, StoreUninitialised
+from issuer.errors import Conflict, NotFound
 from issuer.fleet.registry import read_members
 from issuer.keys.generation import PrivateJwk
 from issuer.keys.key_rows import refuse_known, token_key, token_keys, told
@@ -30,7 +29,7 @@ from issuer.keys.life_cycle import (
     steps,
 )
 from issuer.keys.listing import REMOVED
-from issuer.keys.signing import SigningKey
+from issuer.keys.signing_keys import SigningKeys
 from issuer.keys.vault import TOKEN_KEY, KeyVault, SealedKey, one_at_a_time
 from issuer.outbox.outbox import MAX_ACTOR, MAX_REASON, Outbox, published_mark
 from issuer.store.database import Database
@@ -57,7 +56,11 @@ class Leader(Protocol):
 
 
 class KeyService:
-    """Life of the token keys."""
+    """Life of the token keys.
+
+    Attributes:
+        signing: the private halves of those that sign.
+    """
 
     def __init__(
         self,
@@ -77,12 +80,11 @@ class KeyService:
             policy: what a rotation waits for, and when one is due, at this moment.
         """
         self._policy = policy
-        self._uncounted: Counter[str] = Counter()
         self._database = database
         self._outbox = outbox
         self._vault = vault
         self._algorithms = tuple(algorithms)
-        self._signing: dict[str, SigningKey] = {}
+        self.signing = SigningKeys(database, vault, algorithms)
 
     async def initialise(self, given: Mapping[str, SealedKey] | None = None) -> None:
         """Make an active and a standby key for each algorithm that has none.
@@ -160,7 +162,7 @@ class KeyService:
         Raises:
             LeadershipLost: another replica leads by now; nothing was done.
         """
-        await self._count_signatures()
+        await self.signing.count()
         async with self._database.read() as connection:
             based_on, planned = await self._plan(connection, dead_before, leads=leader.leads)
         if not planned:
@@ -302,41 +304,6 @@ class KeyService:
         signing = [(key, listed_first(found, key.alg)) for key in found if key.state is KeyState.ACTIVE]
         return not any(first not in (None, key) or key.due_reason == REMOVED for key, first in signing)
 
-    async def signing_key(self, published: Sequence[PublishedKey], alg: str | None = None) -> SigningKey:
-        """The private half of the active key in a published set; kept in memory once unsealed.
-
-        Args:
-            published: the set, as our own agent knows it: what signs must have been told to everybody.
-            alg: which algorithm's key; the default one's when absent.
-
-        Raises:
-            StoreUninitialised: the set has no active key for it.
-            SealBroken: it cannot be unsealed.
-        """
-        alg = alg or self._algorithms[0]
-        kid = next((key.kid for key in published if key.alg == alg and key.state is KeyState.ACTIVE), None)
-        if kid is None:
-            raise StoreUninitialised(f"there is no active key for {alg}")
-        if kid not in self._signing:
-            async with self._database.read() as connection:
-                row = (await connection.execute(select(keys).where(keys.c.kid == kid))).mappings().one()
-            # Only active keys are kept in memory.
-            active = {key.kid for key in published if key.state is KeyState.ACTIVE}
-            for gone in self._signing.keys() - active:
-                self._uncounted[gone] += self._signing.pop(gone).signed
-            self._signing[kid] = SigningKey(await self._vault.open(row))
-        return self._signing[kid]
-
-    async def open_active(self, published: Sequence[PublishedKey]) -> None:
-        """Unseal every key that signs, before the first token needs it.
-
-        Raises:
-            StoreUninitialised, SealBroken: as ``signing_key``.
-            WrapperUnavailable: what holds the key-encryption key does not answer.
-        """
-        for alg in self._algorithms:
-            await self.signing_key(published, alg)
-
     def _check_algorithm(self, alg: str) -> None:
         if alg not in self._algorithms:
             raise NotFound(f"there are no keys for {alg}; there are for {', '.join(self._algorithms)}")
@@ -400,24 +367,6 @@ class KeyService:
             if row["alg"] == alg and row["state"] == KeyState.ACTIVE:
                 await self._move(connection, row["kid"], KeyState.RETIRING)
         await self._promote(connection, rows, alg, standby)
-
-    async def _count_signatures(self) -> None:
-        """Add what has been signed here since the last time; what a replica has not added when it dies is lost."""
-        counted, self._uncounted = self._uncounted, Counter()
-        for kid, key in self._signing.items():
-            counted[kid] += key.signed
-            key.signed = 0
-        counted = +counted  # without zeros
-        if not counted:
-            return
-        try:
-            async with self._database.write() as connection:
-                for kid, count in sorted(counted.items()):
-                    added = keys.c.signatures + count
-                    await connection.execute(update(keys).where(keys.c.kid == kid).values(signatures=added))
-        except BaseException:
-            self._uncounted.update(counted)
-            raise
 
     async def _missing(self, connection: AsyncConnection, state: KeyState = KeyState.ACTIVE) -> list[str]:
         """The algorithms that have no key in a state; of standbys, none of the vault's own."""

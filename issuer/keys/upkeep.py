@@ -117,7 +117,7 @@ class KeyUpkeep:
         known = self._own_agent.verifier.state.keys
         self._seen = known.seq
         try:
-            await self._keys.open_active(known.published)
+            await self._keys.signing.open_all(known.published)
         except StoreUninitialised:
             pass  # there is no key that could be opened
         except IssuerError as error:  # a key that does not open is told to whoever asks for a token, too

@@ -114,7 +114,7 @@ class TokenService:
     async def _signing_key(self, alg: str | None) -> SigningKey:
         """The key that signs, as it is published; also to a process that was stopped, and is going on."""
         await self._own_agent.wake_up()
-        return await self._keys.signing_key(self._own_agent.verifier.state.keys.published, alg)
+        return await self._keys.signing.active(self._own_agent.verifier.state.keys.published, alg)
 
     async def _id_token(self, authorization: Authorization, key: SigningKey, access_token: str, now: int) -> str | None:
         if authorization.family is None or OPENID not in authorization.scope:

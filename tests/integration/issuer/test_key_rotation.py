@@ -151,8 +151,8 @@ async def test_signatures_of_all_replicas_are_added_up_and_rotate_the_key(
         for replica, tokens in ((issuer, 3), (other, 4)):
             for _ in range(tokens):
                 await replica.token(installation.demo)
-            await replica.services.keys._count_signatures()
-            await replica.services.keys._count_signatures()
+            await replica.services.keys.signing.count()
+            await replica.services.keys.signing.count()
 
     async with issuer.services.database.read() as connection:
         query = select(func.max(keys.c.signatures)).where(keys.c.state == KeyState.ACTIVE)
@@ -169,8 +169,8 @@ async def test_what_was_signed_while_the_store_was_away_is_counted_later(
     with monkeypatch.context() as away:
         away.setattr(found._database, "write", lambda: (_ for _ in ()).throw(ConnectionError("away")))
         with pytest.raises(ConnectionError):
-            await found._count_signatures()
-    await found._count_signatures()
+            await found.signing.count()
+    await found.signing.count()
 
     async with issuer.services.database.read() as connection:
         query = select(func.max(keys.c.signatures)).where(keys.c.state == KeyState.ACTIVE)

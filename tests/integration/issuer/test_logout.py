@@ -25,7 +25,7 @@ async def id_token(issuer: Replica, access_token: str, *, typ: str = "JWT", **ch
     """An ID token for the session of an access token, signed by the issuer."""
     said = unverified(access_token)
     claims = {"iss": said["iss"], "sub": said["sub"], "aud": said["client_id"], "sid": said["sid"], "exp": 1, "iat": 0}
-    key = await issuer.services.keys.signing_key(issuer.services.own_agent.verifier.state.keys.published)
+    key = await issuer.services.keys.signing.active(issuer.services.own_agent.verifier.state.keys.published)
     return key.sign(claims | changes, typ)
 
 

@@ -216,7 +216,7 @@ async def test_a_damaged_key_answers_500_without_a_word_of_it_and_the_log_names_
         [active] = [
             key["kid"] for key in (await issuer.admin("GET", "/keys")).json()["keys"] if key["state"] == "active"
         ]
-        issuer.services.keys._signing.clear()
+        issuer.services.keys.signing._opened.clear()
         await change_row(issuer.services, active, sealed=b"x" * 200)
 
         answer = await issuer.form("/oauth2/token", installation.demo, grant_type="client_credentials")
@@ -333,7 +333,7 @@ async def test_keys_move_from_a_file_into_an_hsm_while_an_issuer_signs_and_the_f
     async with with_settings(installation, other_kek_uris=(uri,)).running() as issuer:
         moved = with_settings(installation, kek_file=None, kek_uri=uri, other_kek_files=(tmp_path / "kek",))
         assert (await rewrap(moved)).rewrapped == 4
-        issuer.services.keys._signing.clear()
+        issuer.services.keys.signing._opened.clear()
         assert await issuer.token(installation.demo)
     (tmp_path / "kek").unlink()
 
