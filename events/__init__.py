@@ -17,6 +17,7 @@ from events.records import (
     Revoke,
     RevokeDigests,
     Snapshot,
+    Succession,
     UnknownRecord,
 )
 from events.selectors import Selector
@@ -52,6 +53,7 @@ __all__ = [
     "Stream",
     "StreamHead",
     "StreamSequence",
+    "Succession",
     "TokenDigest",
     "UnknownRecord",
     "UnverifiedEvent",

@@ -22,6 +22,9 @@ class RefusalCode(StrEnum):
     UNKNOWN_CRITICAL = "unknown_critical"
     FORKED = "forked"
     ROLLED_BACK = "rolled_back"
+    BAD_SUCCESSION = "bad_succession"
+    KEY_ENDED = "key_ended"
+    KEY_TOO_EARLY = "key_too_early"
 
 
 class EventRefused(Exception):

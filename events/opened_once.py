@@ -25,7 +25,10 @@ class OpenedOnce(EventOpener):
         """See ``EventOpener.open``."""
         event = self._opened.get((stream, raw))
         if event is None:
-            event = self._opened[stream, raw] = super().open(raw, stream)
+            generation, event = self.keys.generation, super().open(raw, stream)
+            if self.keys.generation != generation:  # what the key before may have said is another question now
+                self._opened, self._bytes = {}, 0
+            self._opened[stream, raw] = event
             self._bytes += len(raw)
             while self._bytes > MOST_BYTES and len(self._opened) > 1:
                 oldest = next(iter(self._opened))

@@ -153,6 +153,37 @@ class Baseline(Record, frozen=True, kw_only=True, omit_defaults=True):
     follows_digest: str = ""
 
 
+class Succession(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """The event key that signs this ends here, and another one signs from now on.
+
+    All but ``reason`` and ``actor`` is signed by the new key as well, see ``events.succession``.
+
+    Attributes:
+        jwk: public half of the new key (RFC 7517), with ``kid`` and ``alg``.
+        predecessor: thumbprint of the key that ends (RFC 7638).
+        heir: thumbprint of the key that is to succeed the new one, whose private half is kept offline.
+        ends: stream name to the last ``seq`` that the old key may sign there: this event's own on its stream.
+        time: seconds since the epoch at which it was decided.
+        stolen: whether the old key was in other hands. Agents then hear anew what it has said up to its end.
+        counter_signature: a compact JWS of the new key over all of that.
+        reason: why, for the audit trail.
+        actor: who decided, for the audit trail.
+    """
+
+    type: ClassVar[str] = NAMESPACE + "succession"
+    streams: ClassVar[tuple[Stream, ...]] = (Stream.KEYS,)
+
+    jwk: dict[str, str]
+    predecessor: str
+    heir: str
+    ends: dict[str, int]
+    time: float
+    counter_signature: str
+    stolen: bool = False
+    reason: str = ""
+    actor: str = ""
+
+
 class Heartbeat(Record, frozen=True, kw_only=True, omit_defaults=True):
     """Issuer time, and how far each sequenced stream had come at that time.
 
@@ -209,6 +240,8 @@ class AgentStatus(Record, frozen=True, kw_only=True, omit_defaults=True):
         understands: type URIs that it can apply.
         every: longest time in seconds until its next status.
         farewell: it stops, and does not count from now on.
+        heir: thumbprint of the key that may succeed the issuer's event key, as this agent has it pinned; empty when
+            none is.
     """
 
     type: ClassVar[str] = NAMESPACE + "agent-status"
@@ -226,6 +259,7 @@ class AgentStatus(Record, frozen=True, kw_only=True, omit_defaults=True):
     understands: tuple[str, ...] = ()
     every: float = 0.0
     farewell: bool = False
+    heir: str = ""
 
 
 class UnknownRecord(Record, frozen=True, kw_only=True):
@@ -238,7 +272,8 @@ class UnknownRecord(Record, frozen=True, kw_only=True):
 
 
 KNOWN: Final[Mapping[str, type[Record]]] = {
-    record.type: record for record in (Revoke, RevokeDigests, Lift, KeySet, Baseline, Heartbeat, Snapshot, AgentStatus)
+    record.type: record
+    for record in (Revoke, RevokeDigests, Lift, KeySet, Baseline, Succession, Heartbeat, Snapshot, AgentStatus)
 }
 
 

@@ -11,13 +11,25 @@ import msgspec
 
 from events import base64url
 from events.errors import EventRefused, RefusalCode
-from events.records import Record, UnknownRecord, decode_record, encode_record
+from events.event_keys import EventKeys, Link
+from events.records import Record, Succession, UnknownRecord, decode_record, encode_record
 from events.sequence import MAX_SEQ, format_seq, unpack
+from events.signing_key import TYP, EventKey
 from events.streams import Stream
 from events.subjects import other_types, subject_identifier
 from events.trust import IssuerTrust
 
-TYP: Final = "secevent+jwt"
+__all__ = [
+    "TYP",
+    "EventKey",
+    "EventOpener",
+    "EventSigner",
+    "SignedEvent",
+    "UnverifiedEvent",
+    "VerifiedEvent",
+    "event_digest",
+]
+
 MAX_EVENT_BYTES: Final = 1_000_000
 DIGEST_CHARS: Final = 32
 """Event digests are the first 128 bits of SHA-256 over the signing input, in hexadecimal."""
@@ -50,7 +62,10 @@ class SignedEvent:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VerifiedEvent:
-    """An event whose signature, issuer and place have been checked."""
+    """An event whose signature, issuer and place have been checked.
+
+    ``has_ended`` says whether the key that signed it may sign no more.
+    """
 
     issuer: str
     stream: Stream
@@ -59,29 +74,7 @@ class VerifiedEvent:
     time: float
     record: Record
     digest: str
-
-
-class EventKey:
-    """A private event key; its ``repr`` tells the ``kid`` alone."""
-
-    def __init__(self, jwk: dict[str, str]) -> None:
-        """Take a private JWK that has ``kid`` and ``alg``.
-
-        Raises:
-            ValueError: it is no such key.
-        """
-        from events import jose
-
-        self.kid = jwk["kid"]
-        self._sign = jose.sign
-        self._key = jose.parse_key(jwk)
-
-    def __repr__(self) -> str:
-        return f"EventKey(kid={self.kid!r})"
-
-    def sign(self, payload: bytes) -> bytes:
-        """A compact JWS over ``payload``."""
-        return self._sign(payload, self._key, {"typ": TYP, "kid": self.kid})
+    has_ended: bool = False
 
 
 class EventSigner:
@@ -90,6 +83,11 @@ class EventSigner:
     def __init__(self, issuer: str, key: EventKey) -> None:
         self.issuer = issuer
         self._key = key
+
+    @property
+    def kid(self) -> str:
+        """The name of its key."""
+        return self._key.kid
 
     def sign(self, stream: Stream, seq: int, record: Record, *, time: float, txn: str) -> SignedEvent:
         """The SET that says ``record`` at ``seq`` of ``stream``.
@@ -136,7 +134,12 @@ class _Claims(msgspec.Struct, frozen=True):
 
 
 class EventOpener:
-    """Opens the events of one issuer with its pinned keys. It has no state and no clock."""
+    """Opens the events of one issuer with its pinned keys, and those that have succeeded them. It has no clock.
+
+    Attributes:
+        issuer: whose events.
+        keys: grow by each succession that is opened.
+    """
 
     def __init__(self, trust: IssuerTrust) -> None:
         """Pin what ``trust`` names.
@@ -147,29 +150,42 @@ class EventOpener:
         from events import jose
 
         self.issuer = trust.issuer
-        self._keys = trust.verifying_keys()
+        self.keys = EventKeys(trust)
         self._is_signed_by = jose.is_signed_by
+
+    def copy(self) -> "EventOpener":
+        """One that knows the same keys, and learns of others by itself."""
+        twin = EventOpener(self.keys.trust())
+        twin.keys = self.keys.copy()
+        return twin
 
     def open(self, raw: UnverifiedEvent | bytes, stream: Stream) -> VerifiedEvent:
         """Check one event that was read from ``stream``.
 
-        1 size and header · 2 key, algorithm and signature · 3 claims (RFC 8417 section 2.2) · 4 place · 5 record.
+        1 size and header · 2 key, algorithm and signature · 3 claims (RFC 8417 section 2.2) · 4 place · 5 record ·
+        6 the key's own time: what it signs lies between its beginning and its end, or ends it.
 
         Raises:
             EventRefused: with the code of the first step that failed.
         """
         header = self._header(raw)  # 1
-        payload = self._payload(raw, header)  # 2
+        link, payload = self._payload(raw, header)  # 2
         claims = self._claims(payload)  # 3
         self._check_place(claims.tocsin, stream)  # 4
+        record, digest = _record(claims), event_digest(raw)  # 5
+        if isinstance(record, Succession):  # 6
+            self.keys.succeed(link, claims.tocsin.seq, record, digest, raw)
+        else:
+            self.keys.check_place(link, stream, claims.tocsin.seq)
         return VerifiedEvent(
             issuer=claims.iss,
             stream=claims.tocsin.stream,
             seq=claims.tocsin.seq,
             txn=claims.txn,
             time=claims.iat,
-            record=_record(claims),  # 5
-            digest=event_digest(raw),
+            record=record,
+            digest=digest,
+            has_ended=link.ends is not None,
         )
 
     def _header(self, raw: bytes) -> dict[str, Any]:
@@ -187,11 +203,12 @@ class EventOpener:
             raise EventRefused(RefusalCode.WRONG_TYPE, f"its typ is not {TYP}")
         return header
 
-    def _payload(self, raw: bytes, header: dict[str, Any]) -> bytes:
+    def _payload(self, raw: bytes, header: dict[str, Any]) -> tuple[Link, bytes]:
         kid = header["kid"]
-        key = self._keys.get(kid) if isinstance(kid, str) else None
-        if key is None:
-            raise EventRefused(RefusalCode.UNKNOWN_KEY, f"no event key {str(kid)[:64]!r} is pinned for {self.issuer}")
+        link = self.keys.find(kid) if isinstance(kid, str) else None
+        if link is None:
+            raise EventRefused(RefusalCode.UNKNOWN_KEY, f"no event key {str(kid)[:64]!r} is known of {self.issuer}")
+        key = link.key
         if header["alg"] != key.algorithm_name:
             raise EventRefused(RefusalCode.BAD_SIGNATURE, f"event key {kid} signs with {key.algorithm_name} only")
         signing_input, _, signature = raw.rpartition(b".")
@@ -202,7 +219,7 @@ class EventOpener:
             raise EventRefused(RefusalCode.MALFORMED, "it is not three parts in base64url") from error
         if not signed:
             raise EventRefused(RefusalCode.BAD_SIGNATURE, f"not signed by event key {kid}")
-        return payload
+        return link, payload
 
     def _claims(self, payload: bytes) -> _Claims:
         try:

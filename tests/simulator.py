@@ -30,6 +30,7 @@ from events import (
     SignedEvent,
     Stream,
     StreamHead,
+    Succession,
     pack,
     token_digest,
     unpack,
@@ -37,6 +38,9 @@ from events import (
 from events.digests import pack_digests
 from events.log import EventLog
 from events.streams import SEQUENCED
+from events.succession import succession
+from events.thumbprint import thumbprint
+from events.trust import ENDING
 from verifier_agent import Claims, Outcome, RejectionCode, TokenRejected, VerificationPolicy, Verifier
 from verifier_agent.policy import Audience
 
@@ -93,6 +97,12 @@ class SigningKey:
         return PublishedKey(kid=self.kid, alg=self.alg, state=state, jwk=self.jwk())
 
 
+def heir_key(alg: str, number: int) -> SigningKey:
+    """An event key that succeeds another, named by its thumbprint as it must be; the same one for a number."""
+    key = signing_key(alg, f"heir-{number}")
+    return SigningKey(thumbprint(key.jwk()), alg, key.private)
+
+
 @cache
 def signing_key(alg: str, kid: str) -> SigningKey:
     """The one key of this name in this test run; RSA keys are slow to make."""
@@ -121,13 +131,19 @@ class IssuerSimulator:
         said: every event on a sequenced stream, in the order in which they were decided.
         keys: token keys as the next key set will show them, by ``kid``.
         key: the token key that signs.
+        event_key: signs the events.
+        heir: the key that is to succeed it.
+        successions: of event keys, so far.
     """
 
     def __init__(self, issuer: str = ISSUER, *, clock: FakeClock | None = None, alg: str = "ES256") -> None:
         """Open both streams with a baseline and publish one active key."""
         self.issuer = issuer
         self.clock = clock or FakeClock()
-        self.event_key = signing_key(alg, "event-key")
+        self.alg = alg
+        self.event_key = self._pinned = signing_key(alg, "event-key")
+        self.heir = self._first_heir = heir_key(alg, 1)
+        self.successions: list[SignedEvent] = []
         self.signer = EventSigner(issuer, EventKey(self.event_key.jwk(private=True)))
         self.said: list[SignedEvent] = []
         self.keys: dict[str, PublishedKey] = {}
@@ -140,8 +156,8 @@ class IssuerSimulator:
 
     @property
     def trust(self) -> IssuerTrust:
-        """What agents pin."""
-        return IssuerTrust(issuer=self.issuer, event_keys=(self.event_key.jwk(),))
+        """What agents pin: the first event key, and the thumbprint of its heir."""
+        return IssuerTrust(issuer=self.issuer, event_keys=(self._pinned.jwk(),), successor=self._first_heir.kid)
 
     # -- events
 
@@ -182,6 +198,27 @@ class IssuerSimulator:
         """Take one revocation back."""
         assert isinstance(event.record, Revoke | RevokeDigests)
         return self.say(Stream.REVOCATIONS, Lift(target=event.seq, expires_at=event.record.expires_at))
+
+    def succession(self, *, stolen: bool = False, **changes: Any) -> Succession:
+        """The record by which the heir succeeds the event key now, countersigned; ``changes`` are what it is to say."""
+        ends = {str(stream): self._next[stream] - (stream is not Stream.KEYS) for stream in ENDING}
+        said: dict[str, Any] = {
+            "predecessor": self.event_key.jwk(),
+            "successor": EventKey(self.heir.jwk(private=True)),
+            "heir": heir_key(self.alg, len(self.successions) + 2).kid,
+            "ends": ends,
+            "time": self.clock.now(),
+        }
+        return succession(self.issuer, **said | changes, stolen=stolen)
+
+    def succeed(self, *, stolen: bool = False) -> SignedEvent:
+        """Have the heir sign from now on, and say the key set again."""
+        event = self.say(Stream.KEYS, self.succession(stolen=stolen))
+        self.successions.append(event)
+        self.event_key, self.heir = self.heir, heir_key(self.alg, len(self.successions) + 1)
+        self.signer = EventSigner(self.issuer, EventKey(self.event_key.jwk(private=True)))
+        self.publish_keys()
+        return event
 
     def open_incarnation(self, follows: Mapping[Stream, SignedEvent] = MappingProxyType({})) -> list[SignedEvent]:
         """Go on in the next incarnation, as after a recovery: after what is named, or else after everything."""

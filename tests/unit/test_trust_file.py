@@ -1,5 +1,6 @@
 """The file that pins an issuer and its event keys."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -77,3 +78,38 @@ def test_a_key_on_another_curve_is_no_es256_key() -> None:
 
     with pytest.raises(ValueError, match=r"."):
         IssuerTrust(issuer=ISSUER, event_keys=(other,)).verifying_keys()
+
+
+def test_a_successor_and_ends_are_kept(tmp_path: Path) -> None:
+    old, new = signing_key("ES256", "old"), signing_key("ES256", "new")
+    ends = {"old": {"keys": 3, "revocations": 4, "heartbeats": 5}}
+    trust = IssuerTrust(issuer=ISSUER, event_keys=(old.jwk(), new.jwk()), successor="A" * 43, ends=ends)
+
+    trust.save(tmp_path / "trust.json")
+
+    assert IssuerTrust.load(tmp_path / "trust.json") == trust
+
+
+def test_a_file_without_them_looks_as_it_did(tmp_path: Path) -> None:
+    IssuerTrust(issuer=ISSUER, event_keys=(signing_key("ES256", "only").jwk(),)).save(tmp_path / "trust.json")
+
+    assert set(json.loads((tmp_path / "trust.json").read_text())) == {"issuer", "event_keys"}
+
+
+@pytest.mark.parametrize(
+    ("successor", "ends"),
+    [
+        ("short", {"old": {"keys": 3, "revocations": 4, "heartbeats": 5}}),
+        ("A" * 43, {}),
+        ("", {"new": {"keys": 3, "revocations": 4, "heartbeats": 5}}),
+        ("", {"old": {"keys": 3, "revocations": 4}}),
+        ("", {"old": {"keys": -3, "revocations": 4, "heartbeats": 5}}),
+        ("", {"old": {"keys": 1 << 60, "revocations": 4, "heartbeats": 5}}),
+        ("", {name: {"keys": 3, "revocations": 4, "heartbeats": 5} for name in ("old", "new")}),
+    ],
+)
+def test_ends_that_make_no_sense_are_refused(successor: str, ends: dict[str, dict[str, int]]) -> None:
+    keys = (signing_key("ES256", "old").jwk(), signing_key("ES256", "new").jwk())
+
+    with pytest.raises(ValueError, match=r"successor|end of event key"):
+        IssuerTrust(issuer=ISSUER, event_keys=keys, successor=successor, ends=ends).verifying_keys()
