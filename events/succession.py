@@ -42,6 +42,14 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     stolen: bool
 
 
+class _Named(msgspec.Struct, frozen=True):
+    jwk: dict[str, str]
+
+
+class _Said(msgspec.Struct, frozen=True):
+    events: dict[str, msgspec.Raw]
+
+
 def succession(
     issuer: str,
     predecessor: Mapping[str, str],
@@ -87,6 +95,18 @@ def succession(
         reason=reason,
         actor=actor,
     )
+
+
+def successor_named(raw: bytes) -> str | None:
+    """The ``kid`` of the new key, if an event looks like a succession: nothing of it is checked."""
+    try:
+        events = msgspec.json.decode(base64url.decode(raw.split(b".")[1]), type=_Said).events
+        kid = (
+            msgspec.json.decode(events[Succession.type], type=_Named).jwk["kid"] if Succession.type in events else None
+        )
+    except (ValueError, IndexError, KeyError, msgspec.MsgspecError, RecursionError):
+        return None
+    return kid
 
 
 def check_counter_signature(issuer: str, record: Succession) -> None:

@@ -225,6 +225,8 @@ class Agent:
             holes={str(stream): holes for stream, holes in state.holes().items()},
             forks=state.forks(),
             misunderstood=sorted(self.verifier.misunderstood),
+            event_keys=[link.kid for link in self.verifier.event_keys.links],
+            begun_anew=state.begun_anew,
             keys={key.kid: str(key.state) for key in state.keys.published},
             unusable_keys=dict(state.keys.unusable),
             selectors=state.revocations.selectors,
@@ -299,7 +301,8 @@ class Agent:
         }
         policy = self.verifier.policy
         limit = policy.max_staleness if policy.on_stale is OnStale.DENY else None
-        return Condition(applied, tuple(sorted(state.keys.unusable)), self.freshness(), limit)
+        unusable, heir = tuple(sorted(state.keys.unusable)), self.verifier.event_keys.heir
+        return Condition(applied, unusable, self.freshness(), limit, heir)
 
     def _on_keys_gone(self, _kids: frozenset[str]) -> None:
         self.verifier.forget_foreign(self._clock.boot())

@@ -3,15 +3,18 @@
 import asyncio
 import logging
 import random
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
 from events import LogError, PositionLost, RefusalCode, Stream
 from events.log import Entry, EventLog
+from events.streams import SEQUENCED
 from verifier_agent.clocks import Clock
 from verifier_agent.issuer_state import Outcome
 from verifier_agent.log_health import LogHealth
 from verifier_agent.log_start import start_of
+from verifier_agent.unopened import Unopened
 from verifier_agent.verifier import Verifier
 
 log = logging.getLogger(__name__)
@@ -74,6 +77,8 @@ class LogFollower:
         self._positions: dict[Stream, int | None] = {}
         self._astray = self._silent = False
         self._backoff = FIRST_BACKOFF
+        self._unopened = Unopened(verifier.event_keys.generation)
+        self._begun_anew = verifier.state.begun_anew
         self._incomplete_since: float | None = None
         self._hole_patience = HOLE_SECONDS
 
@@ -196,12 +201,19 @@ class LogFollower:
 
     async def _apply(self, entries: list[Entry]) -> None:
         slice_end = self._clock.boot() + SLICE_SECONDS
-        for stream, position, data in entries:
+        waiting: deque[tuple[Stream, int | None, bytes]] = deque(entries)
+        while waiting:
+            stream, position, data = waiting.popleft()
             if len(data) > MASS_BYTES:  # others first: it will be long before they are asked again
                 await asyncio.sleep(0)
                 slice_end = self._clock.boot() + SLICE_SECONDS
             outcome = self._verifier.apply(stream, data, received=self._clock.boot())
-            self._positions[stream] = position
+            if position is not None:
+                self._positions[stream] = position
+            if outcome is RefusalCode.UNKNOWN_KEY:
+                self._unopened.keep(stream, data)
+            opened = self._unopened.take(self._verifier.event_keys.generation)
+            waiting.extendleft((each, None, text) for each, text in reversed(opened))
             self.health.took(stream, data, outcome)
             if outcome is Outcome.APPLIED and self._heard is not None:
                 self._heard(stream, data)
@@ -211,6 +223,9 @@ class LogFollower:
             while self._clock.boot() > slice_end or (brought and self._verifier.settle()):
                 await asyncio.sleep(0)
                 slice_end = self._clock.boot() + SLICE_SECONDS
+        if self._verifier.state.begun_anew != self._begun_anew:
+            self._begun_anew = self._verifier.state.begun_anew
+            self._positions |= dict.fromkeys(SEQUENCED)  # an event key was in other hands: all is heard again
         newest = self._verifier.state.freshness.newest
         self.health.note(self._clock.boot(), 0.0 if newest is None else newest.time)
         self._applied()

@@ -14,8 +14,10 @@ from events import (
     RevokeDigests,
     Stream,
     StreamSequence,
+    Succession,
     VerifiedEvent,
 )
+from events.records import MAX_SKEW
 from events.sequence import Arrival
 from events.streams import SEQUENCED
 from verifier_agent import snapshot
@@ -41,6 +43,10 @@ class IssuerState:
             again.
         issuer_time: time of the newest heartbeat, seconds since the epoch; forgetting goes by it. The times of other
             events do not count: the issuer sends no heartbeat while its clock leaps, but goes on revoking.
+        generation: of the event key that signs, see ``events.event_keys.Link``.
+        key_fork: which event key was succeeded twice, in words; nothing is complete then.
+        begun_anew: how often all had to be heard again, as the event key may have been in other hands.
+        is_source: whether it is fed by the store that decided all of it, so that nothing in it can be doubted.
     """
 
     def __init__(self, issuer: str) -> None:
@@ -51,6 +57,10 @@ class IssuerState:
         self.sequences: dict[Stream, StreamSequence] = {stream: StreamSequence() for stream in SEQUENCED}
         self.epoch = 0
         self.issuer_time = 0.0
+        self.generation = 0
+        self.key_fork: str | None = None
+        self.begun_anew = 0
+        self.is_source = False
         self._newest_beat = 0
 
     def apply(self, event: VerifiedEvent, received: float) -> Outcome:
@@ -71,8 +81,12 @@ class IssuerState:
         arrival = sequence.judge(event.seq, event.digest)
         if arrival is Arrival.FORKED:
             raise EventRefused(RefusalCode.FORKED, sequence.fork or "")
+        if event.has_ended and arrival is Arrival.KNOWN:
+            return Outcome.KNOWN  # nothing more is learnt from a key that may be in anybody's hands by now
         follows, follows_digest = _followed(event, sequence)
-        if arrival is Arrival.NEW or isinstance(event.record, KeySet):
+        if event.has_ended and isinstance(event.record, KeySet):
+            pass  # its successor has said the whole set with its first event
+        elif arrival is Arrival.NEW or isinstance(event.record, KeySet):
             self._take(event)  # a key set that has been overtaken may still name a revoked key
         # Recorded also when it is known by the floor alone, so that the state does not depend on the order.
         sequence.record(event.seq, event.digest, event.time, follows, follows_digest)
@@ -81,6 +95,33 @@ class IssuerState:
             return Outcome.KNOWN
         self.freshness.settle(self.complete)
         return Outcome.APPLIED
+
+    def succeed(self, succession: Succession) -> bool:
+        """Go on with the next event key; whether what the one before has said is to be heard again.
+
+        That is so when it was in other hands, by the word of who ended it, or when we have heard something of it that
+        lies beyond its end. Nothing that it said up to there ceases to be revoked meanwhile; but no token is good
+        before the new key has said which token keys there are.
+        """
+        self.generation += 1
+        if self.is_source or not (succession.stolen or self._has_heard_beyond(succession)):
+            return False
+        self.revocations.doubt(succession.ends[Stream.REVOCATIONS])
+        self.keys, self.freshness = Keyring(), Freshness()
+        self.sequences = {stream: StreamSequence() for stream in SEQUENCED}
+        self.issuer_time, self._newest_beat = 0.0, 0
+        self.begun_anew += 1
+        self.epoch += 1
+        return True
+
+    def _has_heard_beyond(self, succession: Succession) -> bool:
+        ends = succession.ends
+        beyond = any(sequence.highest > ends[stream] for stream, sequence in self.sequences.items())
+        return (
+            beyond
+            or self._newest_beat > ends[Stream.HEARTBEATS]
+            or self.issuer_time > succession.time + MAX_SKEW  # revocations have been forgotten by it
+        )
 
     def observe(self, heartbeat: Heartbeat, received: float) -> None:
         """Take note of heads that we have read ourselves, as the issuer does from its own store."""
@@ -95,6 +136,8 @@ class IssuerState:
 
     def complete(self, heartbeat: Heartbeat) -> bool:
         """Whether everything that the heartbeat speaks of has been applied, and nothing contradicts it."""
+        if self.key_fork is not None:
+            return False
         for stream in SEQUENCED:
             head, sequence = heartbeat.heads.get(stream), self.sequences[stream]
             if head is None or sequence.fork is not None or sequence.holes(head):
@@ -112,8 +155,9 @@ class IssuerState:
         return {stream: holes for stream, holes in found.items() if holes}
 
     def forks(self) -> list[str]:
-        """What contradicts what, in words, for each stream that forked."""
-        return [f"{stream}: {sequence.fork}" for stream, sequence in self.sequences.items() if sequence.fork]
+        """What contradicts what, in words, for each stream that forked, and for the event keys."""
+        forked = [f"{stream}: {sequence.fork}" for stream, sequence in self.sequences.items() if sequence.fork]
+        return [*forked, f"event keys: {self.key_fork}"] if self.key_fork else forked
 
     def dump(self) -> bytes:
         """The state as bytes: keys, revocations and sequences, without freshness. The same state, the same bytes."""

@@ -80,6 +80,8 @@ class AgentReport(msgspec.Struct, frozen=True, kw_only=True):
         holes: stream to the missing ``seq`` ranges, by the newest heartbeat.
         forks: contradictions seen, in words.
         misunderstood: critical events that this version does not know.
+        event_keys: ``kid`` of the event keys that are known, oldest first; the last signs.
+        begun_anew: how often all was heard again, as an event key may have been in other hands.
         keys: ``kid`` to state.
         unusable_keys: ``kid`` of keys that this version cannot use, and why.
         selectors: selector revocations in force.
@@ -106,6 +108,8 @@ class AgentReport(msgspec.Struct, frozen=True, kw_only=True):
     holes: dict[str, list[tuple[int, int]]]
     forks: list[str]
     misunderstood: list[str]
+    event_keys: list[str]
+    begun_anew: int
     keys: dict[str, str]
     unusable_keys: dict[str, str]
     selectors: int

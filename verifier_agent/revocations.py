@@ -36,8 +36,9 @@ class RevocationIndex:
 
     def revoke(self, seq: int, time: float, record: Revoke) -> None:
         """Put a selector revocation in force, unless it has been lifted already."""
-        if seq in self._lifted:
+        if seq in self._lifted or self._holds_same(seq, record):
             return
+        self._remove(seq)
         about = record.selector.issuer or self._issuer
         if about not in self._selectors:
             self._selectors[about] = SelectorIndex(own=about == self._issuer)
@@ -51,8 +52,9 @@ class RevocationIndex:
             ValueError: the batch is not a sorted packed one.
         """
         digests = unpack_digests(record.digests)
-        if seq in self._lifted:
+        if seq in self._lifted or self._digests.batch(seq) == digests:
             return
+        self._remove(seq)
         self._hold(seq, record.expires_at, digests)
 
     def lift(self, record: Lift) -> None:
@@ -90,6 +92,24 @@ class RevocationIndex:
             if self._lifted.get(seq, issuer_time + 1) <= expires_at:
                 del self._lifted[seq]
         return forgotten
+
+    def doubt(self, above: int) -> None:
+        """Let go of all that was said above a ``seq``, and of every lift; what else is in force stays in force.
+
+        Whoever hears the same events again ends up with what they say, and nothing is out of force meanwhile that they
+        put in force.
+        """
+        held = self.dump()
+        fresh = RevocationIndex(self._issuer)
+        fresh.restore(
+            RevocationState(
+                selectors=[row for row in held.selectors if row[0] <= above],
+                digests=[row for row in held.digests if row[0] <= above],
+                lifted=[],
+            )
+        )
+        self._selectors, self._digests = fresh._selectors, fresh._digests  # others may be looking
+        self._lifted, self._expiries, self._digest_expiry = fresh._lifted, fresh._expiries, fresh._digest_expiry
 
     def settle(self) -> bool:
         """Do about a millisecond of what a mass revocation has left to do; whether there may be more."""
@@ -150,6 +170,10 @@ class RevocationIndex:
         for seq, expires_at, digests in batches:
             if seq not in known and seq not in self._lifted:
                 self._hold(seq, expires_at, digests, most_unsettled=MOST_UNSETTLED)
+
+    def _holds_same(self, seq: int, record: Revoke) -> bool:
+        held = next(filter(None, (index.get(seq) for index in self._selectors.values())), None)
+        return held is not None and held.record == record
 
     def _all_selectors(self) -> Iterator[SelectorRevocation]:
         for index in self._selectors.values():

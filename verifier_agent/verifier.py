@@ -21,6 +21,7 @@ from events import (
     VerifiedEvent,
 )
 from events.digests import digest_of
+from events.event_keys import EventKeys
 from verifier_agent.claims import Claims, ClaimsDecoder
 from verifier_agent.errors import (
     RejectionCode,
@@ -86,6 +87,7 @@ class Verifier:
         self.refused: Counter[RefusalCode] = Counter()
         self.misunderstood: set[str] = set()
         self._opener = opener or EventOpener(trust)
+        self.state.generation = self._opener.keys.generation
         self.verified = VerifiedTokens(self.policy.cache_size)
         self.foreign = ForeignIssuers(trust.issuer, foreign)
         self._claims = ClaimsDecoder()
@@ -125,8 +127,10 @@ class Verifier:
         epoch, verifying = self.state.epoch, self.state.keys.verifying() if stream is Stream.KEYS else {}
         try:
             event = self._opener.open(raw, stream)
+            self._follow_keys()
             outcome = self.state.apply(event, received(event))
         except EventRefused as refusal:
+            self.state.key_fork = self._opener.keys.fork
             self.refused[refusal.code] += 1
             if refusal.code is RefusalCode.UNKNOWN_CRITICAL:
                 self.misunderstood.add(refusal.detail)
@@ -134,6 +138,18 @@ class Verifier:
         if self.state.epoch != epoch:
             self._judge_again(verifying)
         return outcome
+
+    def _follow_keys(self) -> None:
+        """Take note of the event keys that have been succeeded, before anything that their successors have signed."""
+        for succession in self._opener.keys.since(self.state.generation):
+            verifying = self.state.keys.verifying()
+            if self.state.succeed(succession):
+                self._judge_again(verifying)
+
+    @property
+    def event_keys(self) -> EventKeys:
+        """Which event keys may have signed what."""
+        return self._opener.keys
 
     def settle(self) -> bool:
         """Do about a millisecond of the work that a mass revocation leaves behind; whether there may be more.
@@ -166,6 +182,7 @@ class Verifier:
             SnapshotInvalid: see ``open_seal``; or the bytes are no snapshot of this version and issuer.
         """
         seq, seal = self.open_seal(snapshot, now, max_age)
+        self._follow_keys()
         self.restore(snapshot.data)
         self.state.recall(seq, Heartbeat(time=seal.time, heads=seal.heads), heard_at(seal.time, now, boot))
         return seal

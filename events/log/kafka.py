@@ -21,6 +21,7 @@ from events.log.protocol import Entry
 from events.log.retention import Retention
 from events.signing import UnverifiedEvent
 from events.streams import Stream
+from events.succession import successor_named
 
 STOP_SECONDS: Final = 5.0
 """Longest wait for a client to stop."""
@@ -61,19 +62,19 @@ class KafkaLog:
         return cls(KafkaSettings.parse(url), retention)
 
     async def append(self, stream: Stream, events: Sequence[bytes]) -> None:
-        """See ``EventLog.append``. The keys topic is compacted, so its entries have a key.
+        """See ``EventLog.append``. The keys topic is compacted, so its entries have a key: each succession its own.
 
         A log that was made anew, or whose new leader lacks its last events, may have grown beyond its former end before
         anybody looks there. That the offsets go back is told as ``LogUnavailable``, once: what was appended has been.
         """
-        key = str(stream).encode() if stream is Stream.KEYS else None
         producer = await self._producing()
         topic = self._settings.topic(stream)
         sent: list[asyncio.Future[RecordMetadata]] = []
         try:
             async with asyncio.timeout(CALL_SECONDS):
                 for data in events:
-                    sent.append(await producer.send(topic, data, key=key, partition=0))  # noqa: PERF401 - some may fail
+                    sending = producer.send(topic, data, key=_key(stream, data), partition=0)
+                    sent.append(await sending)  # noqa: PERF401 - some may fail
                 offsets = [each.offset for each in await asyncio.gather(*sent)]
         except (KafkaError, TimeoutError, OSError) as error:
             for each in sent:
@@ -246,6 +247,14 @@ class KafkaLog:
     def _check_open(self) -> None:
         if self._closed:
             raise LogUnavailable("this log has been closed")
+
+
+def _key(stream: Stream, data: bytes) -> bytes | None:
+    """What an entry is kept by: of the key sets the newest, and every succession of event keys."""
+    if stream is not Stream.KEYS:
+        return None
+    successor = successor_named(data)
+    return str(stream).encode() if successor is None else f"succession/{successor}".encode()
 
 
 async def _started(client: AIOKafkaProducer | AIOKafkaConsumer) -> None:

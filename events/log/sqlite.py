@@ -20,6 +20,7 @@ from events.log.protocol import Entry
 from events.log.retention import Retention
 from events.signing import UnverifiedEvent
 from events.streams import Stream
+from events.succession import successor_named
 
 BUSY_SECONDS: Final = 5.0
 PRUNE_EVERY: Final = 100
@@ -168,14 +169,25 @@ class SqliteLog:
         ring(self._bells)
 
     def _prune(self, connection: sqlite3.Connection, now: float) -> None:
-        """Remove what is past retention; the newest entry of a stream stays, so positions go on from it."""
+        """Remove what is past retention; the newest entry of a stream stays, so positions go on from it.
+
+        So does every succession of event keys, for who has slept through some.
+        """
         for stream in Stream:
             head, seconds = _head(connection, stream), self._retention.of(stream)
-            if head is not None:
-                connection.execute(
-                    "DELETE FROM entries WHERE stream = ? AND position < ? AND appended_at < ?",
-                    (stream.value, head, now if seconds is None else now - seconds),
-                )
+            if head is None:
+                continue
+            past = (stream.value, head, now if seconds is None else now - seconds)
+            if stream is not Stream.KEYS:
+                connection.execute("DELETE FROM entries WHERE stream = ? AND position < ? AND appended_at < ?", past)
+                continue
+            rows = connection.execute(
+                "SELECT position, data FROM entries WHERE stream = ? AND position < ? AND appended_at < ?", past
+            ).fetchall()
+            connection.executemany(
+                "DELETE FROM entries WHERE stream = ? AND position = ?",
+                [(stream.value, position) for position, data in rows if successor_named(data) is None],
+            )
 
 
 def _connect(path: Path) -> sqlite3.Connection:

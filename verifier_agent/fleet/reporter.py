@@ -35,12 +35,14 @@ class Condition(NamedTuple):
         unusable_keys: see there.
         freshness: see there.
         max_staleness: see there.
+        heir: see there.
     """
 
     applied: Mapping[str, int]
     unusable_keys: tuple[str, ...]
     freshness: float | None
     max_staleness: float | None
+    heir: str = ""
 
 
 class Reporter:
@@ -202,6 +204,7 @@ class Reporter:
             understands=tuple(KNOWN),
             every=self._every,
             farewell=farewell,
+            heir=condition.heir,
         )
         signer = EventSigner(self._issuer, identity.key)
         return signer.sign(Stream.AGENTS, self._seq, status, time=now, txn=secrets.token_hex(8)).text

@@ -22,7 +22,8 @@ log = logging.getLogger(__name__)
 
 PIECE: Final = 512 * 1024
 PIECES_AT_ONCE: Final = 8
-MAX_HEAD: Final = 64 * 1024
+MAX_HEAD: Final = 512 * 1024
+"""Bytes; a seal comes with every succession of event keys, a few kilobytes each."""
 MAX_SEAL: Final = MAX_HEAD - 64
 MAX_SNAPSHOT: Final = 128 << 20
 """Bytes; about 12,000,000 digests."""

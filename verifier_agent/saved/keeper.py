@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from events import Snapshot, Stream
+from events.succession import successor_named
 from verifier_agent.clocks import Clock
 from verifier_agent.errors import SnapshotInvalid, StoreUnavailable
 from verifier_agent.saved.live_events import live
@@ -108,6 +109,8 @@ class Keeper:
         if stream is Stream.HEARTBEATS:
             self._beat = SavedEvent(stream, raw)
             return
+        if stream is Stream.KEYS and successor_named(raw) is not None:
+            self._ask_soon()  # the snapshot that is saved is sealed by a key that has ended
         self._pending.append(SavedEvent(stream, raw))
         self._pending_bytes += len(raw)
         if self._pending_bytes > MAX_PENDING:

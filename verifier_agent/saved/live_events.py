@@ -6,6 +6,8 @@ from typing import NamedTuple
 import msgspec
 
 from events import Stream, base64url
+from events.succession import successor_named
+from events.trust import MOST_KEYS
 from verifier_agent.saved.protocol import SavedEvent
 
 
@@ -25,21 +27,28 @@ class _At(NamedTuple):
 def live(events: Iterable[SavedEvent], least: Mapping[str, int]) -> list[SavedEvent]:
     """Those that are needed, once each, in their order: all from ``least`` on, and of the heartbeats the newest.
 
+    The successions of event keys come first, whatever their number: without them the others might not be opened.
+
     Args:
         events: as they were saved.
         least: for each stream the lowest ``seq`` that is needed.
     """
     kept: dict[_At, SavedEvent] = {}
+    successions: dict[int, SavedEvent] = {}
     beat: tuple[int, SavedEvent] | None = None
     for event in events:
         seq = _seq(event.data)
+        if seq is not None and event.stream is Stream.KEYS and successor_named(event.data) is not None:
+            successions.setdefault(seq, event)
+            continue
         if seq is None or seq < least.get(event.stream, 0):
             continue
         if event.stream is not Stream.HEARTBEATS:
             kept.setdefault(_At(event.stream, seq), event)
         elif beat is None or seq > beat[0]:
             beat = seq, event
-    return [*kept.values(), *([beat[1]] if beat else [])]
+    chain = [successions[seq] for seq in sorted(successions)[-MOST_KEYS:]]
+    return [*chain, *kept.values(), *([beat[1]] if beat else [])]
 
 
 def _seq(raw: bytes) -> int | None:

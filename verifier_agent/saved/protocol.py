@@ -11,18 +11,31 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from events import Stream
+from events.trust import MOST_KEYS
 
 
 class SealedSnapshot(msgspec.Struct, frozen=True):
     """A snapshot made by the issuer.
 
     Attributes:
-        seal: a signed event that holds the hash of ``data``, and up to where it reaches.
+        seal: signed events with a space between them: every succession of event keys so far, as whoever has slept
+            through some could not open what follows; and last one that holds the hash of ``data``, and up to where it
+            reaches.
         data: what ``Verifier.snapshot`` wrote.
     """
 
     seal: bytes
     data: bytes
+
+    @property
+    def event(self) -> bytes:
+        """The event that holds the hash."""
+        return self.seal.rpartition(b" ")[2]
+
+    @property
+    def successions(self) -> list[bytes]:
+        """Those of event keys that come before it; no more than a chain can have are looked at."""
+        return self.seal.split(b" ", MOST_KEYS)[:-1]
 
 
 class SavedEvent(NamedTuple):

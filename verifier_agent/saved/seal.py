@@ -1,5 +1,6 @@
 """Whether a snapshot that comes from anywhere is the issuer's, and whole: all but what its bytes mean."""
 
+from contextlib import suppress
 from hashlib import sha256
 
 from events import EventOpener, EventRefused, Snapshot, Stream
@@ -11,11 +12,11 @@ from verifier_agent.snapshot import SNAPSHOT_VERSION
 def open_seal(opener: EventOpener, snapshot: SealedSnapshot, now: float, max_age: float) -> tuple[int, Snapshot]:
     """Check a snapshot.
 
-    1 sealed by a pinned event key, of this issuer · 2 the seal of a snapshot · 3 as many bytes · 4 these bytes ·
-    5 of our version · 6 young enough.
+    0 the successions of event keys that come with it, each as any event · 1 sealed by the event key of today, of this
+    issuer · 2 the seal of a snapshot · 3 as many bytes · 4 these bytes · 5 of our version · 6 young enough.
 
     Args:
-        opener: with the pinned event keys.
+        opener: with the event keys that are known; it learns of those that come with the snapshot.
         snapshot: to be checked.
         now: wall clock, seconds since the epoch.
         max_age: seconds.
@@ -26,8 +27,11 @@ def open_seal(opener: EventOpener, snapshot: SealedSnapshot, now: float, max_age
     Raises:
         SnapshotInvalid: with the code of the first step that failed.
     """
+    for succession in snapshot.successions:  # 0
+        with suppress(EventRefused):
+            opener.open(succession, Stream.KEYS)
     try:
-        event = opener.open(snapshot.seal, Stream.HEARTBEATS)  # 1
+        event = opener.open(snapshot.event, Stream.HEARTBEATS)  # 1
     except EventRefused as refusal:
         raise SnapshotInvalid(SnapshotCode.BAD_SEAL, str(refusal)) from refusal
     seal = event.record

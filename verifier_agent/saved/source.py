@@ -17,6 +17,8 @@ CONNECT_SECONDS: Final = 5.0
 ANSWER_SECONDS: Final = 30.0
 FETCH_SECONDS: Final = 120.0
 MAX_BYTES: Final = 1 << 30
+LONGEST_SEAL: Final = 512 * 1024
+"""Bytes; it comes with every succession of event keys, a few kilobytes each."""
 _CHUNK: Final = 64 * 1024
 
 
@@ -51,7 +53,11 @@ class IssuerSource:
         timeout = aiohttp.ClientTimeout(total=FETCH_SECONDS, sock_connect=CONNECT_SECONDS, sock_read=ANSWER_SECONDS)
         try:
             async with aiohttp.ClientSession(
-                connector=connector, timeout=timeout, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
+                connector=connector,
+                timeout=timeout,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
+                read_bufsize=LONGEST_SEAL // 2,  # a line may have twice as many
             ) as session:
                 return await self._get(session)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
