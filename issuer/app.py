@@ -35,7 +35,7 @@ from issuer.fleet.listener import AgentsListener
 from issuer.grants import load_grants
 from issuer.housekeeping import Housekeeping
 from issuer.keys.choice import key_wrappers
-from issuer.keys.generation import public
+from issuer.keys.event_chain import EventSigners, read_chain, trust_in
 from issuer.keys.holders import KekHolders
 from issuer.keys.key_list import read_list
 from issuer.keys.key_service import KeyService
@@ -43,6 +43,7 @@ from issuer.keys.list_opening import ListOpening
 from issuer.keys.listed_keys import ListedKeys
 from issuer.keys.rewrapping import Rewrapping
 from issuer.keys.signing import SigningThreads
+from issuer.keys.succession import EventKeySuccession
 from issuer.keys.upkeep import KeyUpkeep
 from issuer.keys.vault import KeyVault
 from issuer.leadership import Leadership
@@ -105,22 +106,20 @@ async def running_services(
         await (migrate(database) if settings.migrate else check_version(database))
         vault = KeyVault(database, wrappers)
         await vault.check()
-        event_jwk = await vault.event_key()
         opening = ListOpening(wrappers, settings.signing_algorithms)
-        trust = IssuerTrust(issuer=settings.issuer, event_keys=(public(event_jwk),))
+        signers, trust = await _event_keys(settings, database, vault)
         event_log = open_log(settings.log, Retention.covering(settings.token_lifetime_ceiling))
         stack.push_async_callback(event_log.close)
-        signer = EventSigner(settings.issuer, EventKey(event_jwk))
-        outbox = Outbox(database, signer)
+        outbox = Outbox(database, signers)
         lookups: dict[Kind, Lookups[Any]] = {kind: Lookups(Remembered(random.random), clock.boot) for kind in Kind}
         for each in lookups.values():
             stack.push_async_callback(each.close)
-        own_agent = OwnAgent(database, outbox, trust, settings.skew, clock, Changes(lookups))
-        source = StoreSource(database, outbox, Heartbeats(database, outbox, signer, clock), clock)
-        feed = Feed(source, settings.feed_readers)
         opener, holder = EventOpener(trust), secrets.token_hex(16)
+        own_agent = OwnAgent(database, outbox, trust, settings.skew, clock, Changes(lookups), opener)
+        source = StoreSource(database, outbox, Heartbeats(database, outbox, clock), clock)
+        feed = Feed(source, settings.feed_readers)
         kek_holders = KekHolders(database, wrappers, holder)
-        relay = Relay(database, outbox, event_log, signer, opener, holder, clock, also=[feed])
+        relay = Relay(database, outbox, event_log, opener, holder, clock, also=[feed])
         lock = leader_lock(settings, database, holder, clock, followed, stack)
         leadership = Leadership(lock, database, holder, clock)
         keys = KeyService(database, outbox, vault, settings.signing_algorithms, lambda: live.now.key_policy())  # noqa: PLW0108 - as it is when asked
@@ -165,7 +164,7 @@ async def running_services(
             feed=feed,
             fleet=Fleet(settings.issuer, database, clock),
             kek_holders=kek_holders,
-            snapshots=Snapshots(own_agent, Heartbeats(database, outbox, signer, clock), signer, clock),
+            snapshots=Snapshots(own_agent, Heartbeats(database, outbox, clock), clock),
             pages=Pages(settings.issuer),
             seal=FormSeal(await vault.form_key()),
             cookies=Cookies(settings.issuer),
@@ -187,8 +186,12 @@ async def running_services(
         yield services
 
 
-async def initialise(settings: IssuerSettings) -> IssuerTrust:
+async def initialise(settings: IssuerSettings, heir: Callable[[], str] | None = None) -> IssuerTrust:
     """Make the store's tables and the event key where they are missing; what agents are to pin.
+
+    Args:
+        settings: the issuer's.
+        heir: makes the key that may succeed a new event key, and tells its thumbprint; without it none may.
 
     Raises:
         SettingInvalid: a setting cannot be used.
@@ -199,10 +202,31 @@ async def initialise(settings: IssuerSettings) -> IssuerTrust:
     try:
         await migrate(database)
         vault = KeyVault(database, await key_wrappers(settings))
-        event_jwk = await vault.create_event_key()
+        await vault.create_event_key(heir)
+        async with database.read() as connection:
+            return trust_in(settings.issuer, await read_chain(connection))
     finally:
         await database.close()
-    return IssuerTrust(issuer=settings.issuer, event_keys=(public(event_jwk),))
+
+
+async def _event_keys(
+    settings: IssuerSettings, database: Database, vault: KeyVault
+) -> tuple[EventSigners, IssuerTrust]:
+    """Who signs, and whose signatures count.
+
+    Raises:
+        StoreUninitialised: the store lacks an event key.
+        SealBroken, WrapperUnavailable: as ``KeyVault.open``.
+    """
+    async with database.read() as connection:
+        chain = await read_chain(connection)
+    trust, event_jwk = trust_in(settings.issuer, chain), await vault.event_key()
+    known = {
+        key.generation: EventSigner(settings.issuer, EventKey(event_jwk))
+        for key in chain
+        if key.kid == event_jwk["kid"]
+    }
+    return EventSigners(settings.issuer, vault, known), trust
 
 
 @asynccontextmanager
@@ -228,12 +252,10 @@ async def recovery_of(
         stack.push_async_callback(database.close)
         await (migrate(database) if settings.migrate and migrating else check_version(database))
         vault = KeyVault(database, wrappers)
-        event_jwk = await vault.event_key()
+        signers, trust = await _event_keys(settings, database, vault)
         event_log = open_log(settings.log, Retention.covering(settings.token_lifetime_ceiling))
         stack.push_async_callback(event_log.close)
-        signer = EventSigner(settings.issuer, EventKey(event_jwk))
-        opener = EventOpener(IssuerTrust(issuer=settings.issuer, event_keys=(public(event_jwk),)))
-        yield Recovery(settings, database, event_log, vault, signer, opener, SystemClock(), progress)
+        yield Recovery(settings, database, event_log, vault, signers, EventOpener(trust), SystemClock(), progress)
 
 
 @asynccontextmanager
@@ -263,12 +285,39 @@ async def keys_of(settings: IssuerSettings) -> AsyncIterator[KeyService]:
     try:
         vault = KeyVault(database, await key_wrappers(settings))
         await check_version(database)
-        signer = EventSigner(settings.issuer, EventKey(await vault.event_key()))
-        outbox = Outbox(database, signer)
+        signers, _ = await _event_keys(settings, database, vault)
+        outbox = Outbox(database, signers)
         await outbox.initialise()
         service = KeyService(database, outbox, vault, settings.signing_algorithms)
         await service.initialise()
         yield service
+    finally:
+        await database.close()
+
+
+@asynccontextmanager
+async def succession_of(settings: IssuerSettings, *, lost: bool = False) -> AsyncIterator[EventKeySuccession]:
+    """The event keys beside running issuers or without one.
+
+    Args:
+        settings: the issuer's.
+        lost: whether the event key that signs today need not open.
+
+    Raises:
+        SettingInvalid: a setting cannot be used.
+        StoreUninitialised: the store lacks tables or an event key.
+        StoreUnavailable: the store does not answer.
+        SealBroken: the key-encryption key is another one.
+        WrapperUnavailable: what holds the key-encryption key does not answer.
+    """
+    database = Database(settings.store)
+    try:
+        vault = KeyVault(database, await key_wrappers(settings))
+        await check_version(database)
+        signers = EventSigners(settings.issuer, vault) if lost else (await _event_keys(settings, database, vault))[0]
+        outbox = Outbox(database, signers)
+        token_keys = KeyService(database, outbox, vault, settings.signing_algorithms)
+        yield EventKeySuccession(settings.issuer, database, vault, outbox, token_keys)
     finally:
         await database.close()
 

@@ -34,9 +34,11 @@ class KeptEvents:
         floors: lowest ``seq`` that is live, of each stream.
         beats: how many heartbeats have been asked for.
         reads: how often events have been read.
+        chain: successions of event keys.
     """
 
     def __init__(self) -> None:
+        self.chain: list[StoredEvent] = []
         self.floors = dict.fromkeys(Stream, pack(1, 1))
         self.beats = 0
         self.reads = 0
@@ -71,6 +73,10 @@ class KeptEvents:
         """See ``EventSource.after``."""
         self.reads += 1
         return [event for event in self._kept[stream] if event.seq > seq][:10]
+
+    async def successions(self) -> Sequence[StoredEvent]:
+        """See ``EventSource.successions``."""
+        return self.chain
 
     async def beat(self) -> None:
         """See ``EventSource.beat``."""

@@ -17,12 +17,14 @@ from multidict import CIMultiDictProxy
 
 from events import EventKey, EventOpener, EventSigner, IssuerTrust, Stream, VerifiedEvent
 from events.log import EventLog, open_log
-from issuer.app import create_app, initialise
+from issuer.app import create_app, initialise, succession_of
 from issuer.clients import Client, ClientStore
 from issuer.endpoints.admin import SCOPES
 from issuer.endpoints.services import SERVICES, Services
-from issuer.keys.generation import generate, public
+from issuer.keys.event_chain import EventSigners
+from issuer.keys.generation import PrivateJwk, generate, public
 from issuer.keys.sealing import KeyEncryptionKey
+from issuer.keys.succession import Chain
 from issuer.outbox.outbox import Outbox
 from issuer.settings import IssuerSettings
 from issuer.store.database import Database
@@ -176,6 +178,7 @@ class Installation:
     trust_file: Path
     demo: Credentials
     operator: Credentials
+    heirs: list[PrivateJwk]
 
     @classmethod
     async def create(cls, folder: Path, *, store: str | None = None, log: str | None = None, **changes: Any) -> Self:
@@ -192,7 +195,8 @@ class Installation:
             "jwks_lead_time": 0.0,
         }
         settings = IssuerSettings(**usual | changes)
-        trust = await initialise(settings)
+        heir = generate("ES256")
+        trust = await initialise(settings, lambda: heir["kid"])
         trust.save(folder / "trust.json")
         database = Database(settings.store)
         try:
@@ -212,7 +216,18 @@ class Installation:
             trust_file=folder / "trust.json",
             demo=Credentials("demo", secrets[0].reveal()),
             operator=Credentials("operator", secrets[1].reveal()),
+            heirs=[heir],
         )
+
+    async def succeed(self, *, stolen: bool = False, force: bool = True) -> Chain:
+        """Have the event key succeeded by the one that was kept offline."""
+        following = generate("ES256")
+        async with succession_of(self.settings) as succession:
+            chain = await succession.succeed(
+                self.heirs[-1], following["kid"], reason="a test", actor="tests", stolen=stolen, force=force
+            )
+        self.heirs.append(following)
+        return chain
 
     async def client(self, client_id: str, **values: Any) -> Credentials:
         """Register a further client; the secret of a public one is empty."""
@@ -308,7 +323,7 @@ class Store:
         jwk = generate("ES256")
         trust = IssuerTrust(issuer=cls.ISSUER, event_keys=(public(jwk),))
         signer = EventSigner(cls.ISSUER, EventKey(jwk))
-        store = cls(database, Outbox(database, signer), signer, trust, [database])
+        store = cls(database, Outbox(database, _only(signer)), signer, trust, [database])
         await store.outbox.initialise()
         return store
 
@@ -321,9 +336,13 @@ class Store:
         """The same store by connections of its own."""
         database = Database(self.database.url.set(drivername=self.database.kind).render_as_string(hide_password=False))
         self.opened.append(database)
-        return Store(database, Outbox(database, self.signer), self.signer, self.trust, self.opened)
+        return Store(database, Outbox(database, _only(self.signer)), self.signer, self.trust, self.opened)
 
     async def close(self) -> None:
         """Close this one and all that stand beside it."""
         for database in self.opened:
             await database.close()
+
+
+def _only(signer: EventSigner) -> EventSigners:
+    return EventSigners(signer.issuer, None, {0: signer})

@@ -39,6 +39,7 @@ COMMANDS: Final = {
     "recover": "Bring store and log together again, after one of them went back.",
     "revocations": "List what has been revoked.",
     "revoke": "Revoke a token, a client, a subject, a key, or everything.",
+    "trust": "Show the event keys, and have one succeed another.",
     "watch": "Show events as they happen, and agents that fall behind.",
     "user": "Add users, let them do nothing any more, or again.",
     "topics": "Create and check the Kafka topics.",

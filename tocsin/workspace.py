@@ -20,6 +20,7 @@ from issuer.settings import IssuerSettings
 from issuer.store.database import Database
 from issuer.users import Passwords, UserStore
 from tocsin.errors import CommandFailed
+from tocsin.offline_key import make_successor
 from tocsin.settings import Credentials
 from verifier_agent import SettingInvalid, Sources
 from verifier_agent.settings import without_secrets
@@ -60,6 +61,11 @@ class Workspace:
     def trust(self) -> Path:
         """What agents pin."""
         return self.folder / "trust.json"
+
+    @property
+    def successor(self) -> Path:
+        """The private half of the next event key, which is to be kept offline."""
+        return self.folder / "event-key-successor.json"
 
     @property
     def operator(self) -> Path:
@@ -112,7 +118,7 @@ class Workspace:
         """
         folder = self.folder.resolve()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        made = []
+        made: list[Path] = []
         configured = self.config.exists()
         if configured:
             settings = self._configured(
@@ -133,7 +139,7 @@ class Workspace:
         if settings.kek_file is not None and not settings.kek_file.exists():
             KeyEncryptionKey.create(settings.kek_file)
             made.append(settings.kek_file)
-        trust = await initialise(settings)
+        trust = await initialise(settings, lambda: make_successor(self.successor, made))
         before = self.trust.read_bytes() if self.trust.exists() else None
         trust.save(self.trust)
         enrolling = demo and not configured and settings.port != 0  # its agents must know where the issuer will be

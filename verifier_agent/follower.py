@@ -10,6 +10,7 @@ from typing import Final
 from events import LogError, PositionLost, RefusalCode, Stream
 from events.log import Entry, EventLog
 from events.streams import SEQUENCED
+from events.succession import successor_named
 from verifier_agent.clocks import Clock
 from verifier_agent.issuer_state import Outcome
 from verifier_agent.log_health import LogHealth
@@ -215,7 +216,7 @@ class LogFollower:
             opened = self._unopened.take(self._verifier.event_keys.generation)
             waiting.extendleft((each, None, text) for each, text in reversed(opened))
             self.health.took(stream, data, outcome)
-            if outcome is Outcome.APPLIED and self._heard is not None:
+            if self._heard is not None and (outcome is Outcome.APPLIED or _is_kept(stream, data, outcome)):
                 self._heard(stream, data)
             if self.barrier is None and stream is Stream.HEARTBEATS:
                 self._set_barrier(outcome)
@@ -237,6 +238,12 @@ class LogFollower:
         elif isinstance(outcome, Outcome) and newest is not None:
             self.barrier = newest.time
         self._applied()  # what has been restored may have some settling left to do, and nobody need wait for that
+
+
+def _is_kept(stream: Stream, data: bytes, outcome: Outcome | RefusalCode) -> bool:
+    """Whether it is to be saved though it took no effect: a succession below the floor, without which who starts from
+    there opens nothing."""
+    return stream is Stream.KEYS and outcome is Outcome.KNOWN and successor_named(data) is not None
 
 
 async def _closed(event_log: EventLog) -> None:

@@ -173,6 +173,9 @@ class Feed:
     async def reader(self, asked: Mapping[Stream, int | None]) -> Reader:
         """A reader at these positions; ``None`` is the start of what is live.
 
+        Before anything else it is told of the successions of event keys that it lacks: without them it might not be
+        able to open what follows.
+
         Raises:
             PositionLost: one cannot go on from there.
             StoreUnavailable: the store does not answer.
@@ -183,7 +186,12 @@ class Feed:
             if not self._windows[stream].holds(seq) and not await self._holds(stream, seq):
                 raise PositionLost(stream, seq)
         start = {stream: max(resumed.get(stream, 0), ends[stream].floor - 1) for stream in asked}
-        return Reader(start, resumed)
+        chain: list[StoredEvent] = []
+        if Stream.KEYS in asked:
+            async with self._reads:
+                known = await self._source.successions()
+            chain = [event for event in known if resumed.get(Stream.KEYS, 0) < event.seq <= start[Stream.KEYS]]
+        return Reader(start, resumed, chain)
 
     async def chunks(self, reader: Reader) -> AsyncGenerator[bytes, None]:
         """What to send, until the feed ends.
@@ -192,7 +200,7 @@ class Feed:
             FellBehind: the reader was too slow.
             StoreUnavailable: the store does not answer while the reader catches up.
         """
-        chunk = PRELUDE
+        chunk = PRELUDE + reader.chain()
         while not self._ended:
             if chunk:
                 yield chunk

@@ -1,6 +1,6 @@
 """One reader of the feed: what it asked for, and how far it has been told. A rule without I/O."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from events import Stream
@@ -19,13 +19,17 @@ class Reader:
         level: whether it has been told everything that there was when it came.
     """
 
-    def __init__(self, start: Mapping[Stream, int], resumed: Mapping[Stream, int]) -> None:
+    def __init__(
+        self, start: Mapping[Stream, int], resumed: Mapping[Stream, int], chain: Sequence[StoredEvent] = ()
+    ) -> None:
         """Begin.
 
         Args:
             start: for each stream that it follows where to begin.
             resumed: where it has been before; a position that it may name when it comes again.
+            chain: successions of event keys before ``start`` that it has not been told of.
         """
+        self._chain = chain
         self.at = dict(start)
         self.level = False
         self._told = {stream: seq for stream, seq in resumed.items() if stream in self.at}
@@ -34,6 +38,14 @@ class Reader:
         """The event as it is sent; from now on it has been told."""
         self.at[event.stream] = self._told[event.stream] = event.seq
         return encode_event(event.stream, event.text, format_cursor(self._told))
+
+    def chain(self) -> bytes:
+        """The successions before the start, as they are sent."""
+        start = dict(self.at)
+        frames = b"".join(map(self.frame, self._chain))
+        for stream, seq in start.items():
+            self.skip(stream, seq)
+        return frames
 
     def skip(self, stream: Stream, seq: int) -> None:
         """Go on after ``seq``: nothing is live up to there."""

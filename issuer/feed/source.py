@@ -39,6 +39,9 @@ class EventSource(Protocol):
     async def after(self, stream: Stream, seq: int) -> Sequence[StoredEvent]:
         """Some of the events that follow ``seq``, of bounded size; none when there are none."""
 
+    async def successions(self) -> Sequence[StoredEvent]:
+        """Every succession of event keys, oldest first."""
+
     async def beat(self) -> None:
         """Add a heartbeat, unless none may be made now."""
 
@@ -88,6 +91,11 @@ class StoreSource:
             if not sizes:
                 return []
             return await self._outbox.after(connection, stream, seq, limit=_within(sizes, BATCH_BYTES))
+
+    async def successions(self) -> Sequence[StoredEvent]:
+        """See ``EventSource.successions``."""
+        async with self._database.read() as connection:
+            return await self._outbox.successions(connection)
 
     async def beat(self) -> None:
         """See ``EventSource.beat``."""

@@ -178,6 +178,11 @@ def who_cannot(members: Sequence[Member], record_type: str, now: float) -> list[
     ]
 
 
+def who_pins_another(members: Sequence[Member], heir: str, now: float) -> list[str]:
+    """Names of the agents that count and would not take the event key with this thumbprint as the next one."""
+    return [member.name for member in members if member.counts(member.heard_at, now) and member.status.heir != heir]
+
+
 def named(names: Sequence[str], most: int = 10) -> str:
     """The names in a sentence, and how many more there are."""
     shown = ", ".join(name[:64] for name in names[:most])

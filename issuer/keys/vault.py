@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import secrets
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -11,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from events import KeyState, Stream, base64url
 from issuer.errors import NotFound, SealBroken, StoreUninitialised
+from issuer.keys.event_chain import ChainKey, add_to_chain
 from issuer.keys.generation import Jwk, PrivateJwk, generate, public
 from issuer.keys.wrapping import KeyWrapper, Wrappers
 from issuer.store.database import Database
@@ -145,14 +147,20 @@ class KeyVault:
             raise StoreUninitialised("the store has no event key: `tocsin init --store URL` makes one")
         return await self.open(row)
 
-    async def create_event_key(self) -> PrivateJwk:
+    async def create_event_key(self, heir: Callable[[], str] | None = None) -> PrivateJwk:
         """Make the event key unless there is one, and return it.
+
+        Args:
+            heir: makes the key that may succeed it, and tells its thumbprint; not called when there is an event key.
 
         Raises:
             SealBroken, WrapperUnavailable: as ``open``.
         """
         row = await self._first(EVENT_KEY)
-        return await self.open(row or await self._made_once(await self.generate("ES256", EVENT_KEY)))
+        if row is None:
+            successor = "" if heir is None else heir()
+            row = await self._made_once(await self.generate("ES256", EVENT_KEY), successor)
+        return await self.open(row)
 
     async def form_key(self) -> bytes:
         """The key that forms of pages are sealed with, the same for every replica; made unless there is one.
@@ -171,13 +179,17 @@ class KeyVault:
         async with self._database.read() as connection:
             return (await connection.execute(select(keys).where(keys.c.use == use))).mappings().first()
 
-    async def _made_once(self, fresh: SealedKey) -> RowMapping:
+    async def _made_once(self, fresh: SealedKey, successor: str = "") -> RowMapping:
         """The key of this use: the fresh one, or what another process has made meanwhile."""
         query = select(keys).where(keys.c.use == fresh.use)
         async with self._database.write() as connection:
             await one_at_a_time(connection)
             if (await connection.execute(query)).first() is None:
                 await self.add(connection, fresh, KeyState.ACTIVE)
+                if fresh.use == EVENT_KEY:
+                    began_at = (await connection.execute(select(self._database.time()))).scalar_one()
+                    first = ChainKey(generation=0, jwk=fresh.jwk, successor=successor, ends=None, began_at=began_at)
+                    await add_to_chain(connection, first)
             return (await connection.execute(query)).mappings().one()
 
 

@@ -20,13 +20,14 @@ class Heartbeats:
 
     Attributes:
         clock_trusted: whether the store's clock did not leap at the newest.
+        signer: who signed the newest.
     """
 
-    def __init__(self, database: Database, outbox: Outbox, signer: EventSigner, clock: Clock) -> None:
+    def __init__(self, database: Database, outbox: Outbox, clock: Clock) -> None:
         self.clock_trusted = True
+        self.signer: EventSigner | None = None
         self._database = database
         self._outbox = outbox
-        self._signer = signer
         self._clock = clock
         self._clock_guard = ClockGuard()
 
@@ -37,11 +38,12 @@ class Heartbeats:
             StoreUnavailable: the store does not answer.
         """
         async with self._database.write(urgent=True) as connection:
-            seq, heartbeat = await self._outbox.heartbeat(connection)
+            seq, heartbeat, signer = await self._outbox.heartbeat(connection)
         trusted, self.clock_trusted = self.clock_trusted, self._clock_guard.trusts(heartbeat.time, self._clock.boot())
         if not self.clock_trusted:
             if trusted:
                 log.critical("store_clock_leaps", extra={"time": heartbeat.time})
             return None
         txn = f"heartbeat.{format_seq(seq)}"
-        return self._signer.sign(Stream.HEARTBEATS, seq, heartbeat, time=heartbeat.time, txn=txn)
+        self.signer = signer
+        return signer.sign(Stream.HEARTBEATS, seq, heartbeat, time=heartbeat.time, txn=txn)

@@ -22,12 +22,14 @@ from events import (
     SignedEvent,
     Stream,
     StreamHead,
+    Succession,
     base64url,
     pack,
 )
 from events.digests import DIGEST_BYTES
 from events.records import decode_record, encode_record
 from events.streams import SEQUENCED
+from issuer.keys.event_chain import EventSigners
 from issuer.store.database import Database
 from issuer.store.schema import outbox, streams
 
@@ -49,9 +51,9 @@ class StoredEvent(msgspec.Struct, frozen=True):
 class Outbox:
     """Appends decisions, and reads them back."""
 
-    def __init__(self, database: Database, signer: EventSigner) -> None:
+    def __init__(self, database: Database, signers: EventSigners) -> None:
         self._database = database
-        self._signer = signer
+        self._signers = signers
 
     async def append(
         self, connection: AsyncConnection, stream: Stream, record: Record, *, txn: str | None = None
@@ -72,7 +74,8 @@ class Outbox:
         """
         _check_reason(getattr(record, "reason", ""))
         row = await self._count(connection, stream)
-        event = self._signer.sign(stream, row["head"], record, time=row["now"], txn=txn or secrets.token_hex(16))
+        signer = await self._signers.at(connection, row["event_key"])
+        event = signer.sign(stream, row["head"], record, time=row["now"], txn=txn or secrets.token_hex(16))
         await connection.execute(insert(outbox).values(_row(event)))
         return event
 
@@ -81,10 +84,13 @@ class Outbox:
         if events:
             await connection.execute(insert(outbox), [_row(event) for event in events])
 
-    async def heartbeat(self, connection: AsyncConnection) -> tuple[int, Heartbeat]:
-        """A heartbeat with its number; the counter row's lock orders heartbeats as their heads were read."""
+    async def heartbeat(self, connection: AsyncConnection) -> tuple[int, Heartbeat, EventSigner]:
+        """A heartbeat with its number, and who is to sign it.
+
+        The counter row's lock orders heartbeats as their heads were read.
+        """
         row = await self._count(connection, Stream.HEARTBEATS)
-        return row["head"], await self.heads(connection)
+        return row["head"], await self.heads(connection), await self._signers.at(connection, row["event_key"])
 
     async def skip_heartbeats(self, seq: int) -> None:
         """Go on above ``seq``, where that is higher than what was counted."""
@@ -94,13 +100,13 @@ class Outbox:
             )
 
     async def _count(self, connection: AsyncConnection, stream: Stream) -> RowMapping:
-        """Take the stream's next number, as ``head``, and the store's ``time``."""
+        """Take the stream's next number, as ``head``, with the store's ``time`` and the ``event_key`` that signs it."""
         now = self._database.time()
         counted = await connection.execute(
             update(streams)
             .where(streams.c.stream == stream)
             .values(head=streams.c.head + 1, time=case((streams.c.time > now, streams.c.time), else_=now))
-            .returning(streams.c.head, now.label("now"))
+            .returning(streams.c.head, streams.c.event_key, now.label("now"))
         )
         return counted.mappings().one()
 
@@ -145,6 +151,14 @@ class Outbox:
         query = select(outbox.c.seq, outbox.c.digest, outbox.c.event).where(following).order_by(outbox.c.seq)
         rows = (await connection.execute(query.limit(count))).all()
         return [StoredEvent(stream, row.seq, row.digest, row.event) for row in rows]
+
+    async def successions(self, connection: AsyncConnection) -> Sequence[StoredEvent]:
+        """Every succession of event keys, oldest first: they are live for ever, whatever the floor."""
+        query = select(outbox.c.seq, outbox.c.digest, outbox.c.event).where(
+            outbox.c.stream == Stream.KEYS, outbox.c.type == Succession.type
+        )
+        rows = (await connection.execute(query.order_by(outbox.c.seq))).all()
+        return [StoredEvent(Stream.KEYS, row.seq, row.digest, row.event) for row in rows]
 
     async def advance_floor(self) -> None:
         """Raise the floor of the revocations over what has expired."""

@@ -9,7 +9,9 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from events import IssuerTrust, Revoke, SignedEvent, Stream
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from events import EventOpener, IssuerTrust, Revoke, SignedEvent, Stream
 from events.streams import SEQUENCED
 from issuer.errors import StoreUnavailable
 from issuer.lookups import Changes
@@ -45,6 +47,7 @@ class OwnAgent:
         skew: float,
         clock: Clock,
         changes: Changes | None = None,
+        opener: EventOpener | None = None,
     ) -> None:
         """Know nothing yet.
 
@@ -55,8 +58,10 @@ class OwnAgent:
             skew: see ``VerificationPolicy``.
             clock: of this machine.
             changes: told of what was changed in the store, before any revocation that came after that is known.
+            opener: of events, which learns of new event keys by what is read here; by default one of its own.
         """
-        self.verifier = Verifier(trust, VerificationPolicy(audience=trust.issuer, skew=skew))
+        self.verifier = Verifier(trust, VerificationPolicy(audience=trust.issuer, skew=skew), opener=opener)
+        self.verifier.state.is_source = True
         self._database = database
         self._outbox = outbox
         self._clock = clock
@@ -102,6 +107,15 @@ class OwnAgent:
     def also_tell(self, hear: Callable[[bytes], None]) -> None:
         """Have further ears for each event of the stream of revocations, as it is applied."""
         self._ears.append(hear)
+
+    async def successions(self) -> list[bytes]:
+        """Every succession of event keys, as it was signed.
+
+        Raises:
+            StoreUnavailable: the store does not answer.
+        """
+        async with self._database.read() as connection:
+            return [event.text for event in await self._outbox.successions(connection)]
 
     async def catch_up_to(self, seq: int) -> None:
         """Know every revocation up to ``seq``, what other replicas have decided before it included.
@@ -153,6 +167,8 @@ class OwnAgent:
             self._changes_known = max(self._changes_known, heads.heads[Stream.REVOCATIONS].head)
             for stream in SEQUENCED:
                 sequence, head = self.verifier.state.sequences[stream], heads.heads[stream]
+                if stream is Stream.KEYS and sequence.contiguous() < head.head:
+                    await self._hear_successions(connection, sequence.contiguous(), received)
                 sequence.advance_floor(head.floor)
                 while sequence.contiguous() < head.head:
                     before = sequence.contiguous()
@@ -176,6 +192,12 @@ class OwnAgent:
             log.error("store_clock_leaps", extra={"time": heads.time})
         self._looked = max(self._looked, received)
         return self._known() != before_all
+
+    async def _hear_successions(self, connection: AsyncConnection, after: int, received: float) -> None:
+        """Those of event keys, which the floor does not cover: what follows is signed by the next one."""
+        for event in await self._outbox.successions(connection):
+            if event.seq > after:
+                self._apply(event.stream, event.text, received)
 
     def _apply(self, stream: Stream, text: bytes, received: float) -> None:
         if stream is Stream.REVOCATIONS:

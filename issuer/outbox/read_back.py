@@ -79,6 +79,7 @@ class ReadBack:
             mark = await published_mark(connection, stream)
             abandoned = abandoned_by(await follows_of(connection, stream))
             kept = await self._all_after(connection, stream, min(head.floor, *logged, head.head) - 1)
+            successions = await self._outbox.successions(connection) if stream is Stream.KEYS else []
         for seq, digests in logged.items():
             if seq in abandoned:
                 continue
@@ -87,7 +88,8 @@ class ReadBack:
                 raise LogAheadOfStore(f"the log has {stream} {format_seq(seq)}; the store ends at {end}", head.head)
             if seq in kept and digests != {kept[seq].digest}:
                 raise LogAheadOfStore(f"log and store have different events as {stream} {format_seq(seq)}", head.head)
-        live = _live(kept, head.floor, mark, abandoned)
+        chain = [event for event in successions if event.seq < head.floor and event.seq <= mark]
+        live = chain + _live(kept, head.floor, mark, abandoned)
         missing = [event for event in live if event.seq not in logged]
         for start in range(0, len(missing), BATCH):
             await self._log.append(stream, [event.text for event in missing[start : start + BATCH]])
@@ -100,9 +102,10 @@ class ReadBack:
     async def _logged(self, stream: Stream) -> dict[int, set[str]]:
         """Digests by ``seq`` of all events of ours in the log; where there are two, it contradicts itself."""
         found: dict[int, set[str]] = {}
+        opener = self._opener.copy()  # what it learns from the log is not to be known to who follows the store
         async for entry in entries_of(self._log, stream):
             with suppress(EventRefused):  # not ours: agents refuse it too
-                event = self._opener.open(entry.data, stream)
+                event = opener.open(entry.data, stream)
                 found.setdefault(event.seq, set()).add(event.digest)
             await asyncio.sleep(0)  # opening one takes long enough for others to have their turn
         return found
@@ -126,7 +129,7 @@ class ReadBack:
         before = end - 1 if end else None
         for entry in await self._log.read({Stream.HEARTBEATS: before}, wait=READ_BACK_SECONDS):
             with suppress(EventRefused):
-                event = self._opener.open(entry.data, Stream.HEARTBEATS)
+                event = self._opener.copy().open(entry.data, Stream.HEARTBEATS)
                 await self._outbox.skip_heartbeats(event.seq)
                 if isinstance(event.record, Heartbeat):
                     await self._compare_heads(event.record)

@@ -15,7 +15,7 @@ from typing import Final, Protocol
 
 from sqlalchemy import ColumnElement, exists, func, select, update
 
-from events import EventOpener, EventSigner, LogError, SignedEvent, Stream, unpack
+from events import EventOpener, LogError, SignedEvent, Stream, unpack
 from events.log import EventLog
 from events.streams import SEQUENCED
 from issuer.errors import IssuerError, StoreUnavailable
@@ -78,7 +78,6 @@ class Relay:
         database: Database,
         outbox: Outbox,
         event_log: EventLog,
-        signer: EventSigner,
         opener: EventOpener,
         holder: str,
         clock: Clock,
@@ -90,7 +89,6 @@ class Relay:
             database: where the outbox is.
             outbox: what to publish.
             event_log: where to publish it.
-            signer: of heartbeats.
             opener: of what the log holds.
             holder: name of this process in the lease; no other has it.
             clock: of this machine.
@@ -105,7 +103,7 @@ class Relay:
         self._lease = Lease(database, RELAY, holder)
         self._read_back = ReadBack(database, outbox, event_log, opener)
         self._offers = Offers()
-        self._heartbeats = Heartbeats(database, outbox, signer, clock)
+        self._heartbeats = Heartbeats(database, outbox, clock)
         self._also = list(also)
         self._look = True
         self._decided = asyncio.Event()

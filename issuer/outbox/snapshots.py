@@ -28,7 +28,7 @@ class MadeSnapshot(msgspec.Struct, frozen=True):
     """A snapshot in pieces: put together, a large one would keep the event loop waiting.
 
     Attributes:
-        seal: a signed event.
+        seal: a signed event, and before it every succession of event keys, with a space between.
         pieces: the bytes that it names.
         size: how many these are.
         sha256: of these, in hexadecimal.
@@ -47,10 +47,9 @@ class TooManyReaders(Exception):
 class Snapshots:
     """Makes a snapshot when somebody asks and the last one is some seconds old."""
 
-    def __init__(self, own_agent: OwnAgent, heartbeats: Heartbeats, signer: EventSigner, clock: Clock) -> None:
+    def __init__(self, own_agent: OwnAgent, heartbeats: Heartbeats, clock: Clock) -> None:
         self._own_agent = own_agent
         self._heartbeats = heartbeats
-        self._signer = signer
         self._clock = clock
         self._making = asyncio.Lock()
         self._made: tuple[float, MadeSnapshot] | None = None
@@ -83,7 +82,7 @@ class Snapshots:
             self._readers -= 1
 
     async def _make(self) -> MadeSnapshot:
-        seq, beat, dumping = await self._begin()
+        seq, beat, signer, dumping = await self._begin()
         pieces, sha256 = [], hashlib.sha256()
         for piece in dumping:
             pieces.append(piece)
@@ -92,20 +91,24 @@ class Snapshots:
         size = sum(map(len, pieces))
         seal = Snapshot(sha256=sha256.hexdigest(), size=size, time=beat.time, heads=beat.heads)
         txn = f"snapshot.{format_seq(seq)}"
-        signed = self._signer.sign(Stream.HEARTBEATS, seq, seal, time=beat.time, txn=txn)
-        return MadeSnapshot(signed.text, tuple(pieces), size, seal.sha256)
+        signed = signer.sign(Stream.HEARTBEATS, seq, seal, time=beat.time, txn=txn)
+        successions = await self._own_agent.successions()
+        return MadeSnapshot(b" ".join([*successions, signed.text]), tuple(pieces), size, seal.sha256)
 
-    async def _begin(self) -> tuple[int, Heartbeat, Iterator[bytes]]:
-        """A heartbeat, and the state of a moment at which all is covered that it speaks of.
+    async def _begin(self) -> tuple[int, Heartbeat, EventSigner, Iterator[bytes]]:
+        """A heartbeat, who is to seal, and the state of a moment at which all is covered that the heartbeat speaks of.
 
         The state may have heard more by then, which is as good: agents add what follows, known or not.
         """
         for _ in range(ATTEMPTS):
             event = await self._heartbeats.next()
+            signer = self._heartbeats.signer
             await self._own_agent.catch_up()
-            state = self._own_agent.verifier.state
+            state, newest = self._own_agent.verifier.state, self._own_agent.verifier.event_keys.newest
             if event is None or not self._own_agent.clock_trusted:
                 raise StoreUnavailable("no snapshot is made while the store's clock leaps")
+            if signer is None or signer.kid != newest.kid:  # it has been succeeded since
+                continue
             if isinstance(event.record, Heartbeat) and state.complete(event.record):
-                return event.seq, event.record, state.dump_slowly()
+                return event.seq, event.record, signer, state.dump_slowly()
         raise StoreUnavailable("this issuer does not know all that its store holds")

@@ -14,10 +14,11 @@ from typing import Final
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from events import EventOpener, EventSigner, KeySet, SignedEvent, Stream, format_seq, pack, unpack
+from events import EventOpener, KeySet, SignedEvent, Stream, format_seq, pack, unpack
 from events.log import EventLog
 from events.sequence import INCARNATION_BITS
 from events.streams import SEQUENCED
+from issuer.keys.event_chain import EventSigners
 from issuer.keys.key_service import KeyService
 from issuer.keys.vault import KeyVault
 from issuer.outbox.horizon import read_horizon
@@ -52,7 +53,7 @@ class Recovery:
         database: Database,
         event_log: EventLog,
         vault: KeyVault,
-        signer: EventSigner,
+        signers: EventSigners,
         opener: EventOpener,
         clock: Clock,
         progress: Callable[[str], None] = lambda _: None,
@@ -64,8 +65,8 @@ class Recovery:
             database: the store.
             event_log: the log.
             vault: of the private keys.
-            signer: with the issuer's event key.
-            opener: for events of the same key.
+            signers: with the issuer's event keys.
+            opener: for events of the same keys.
             clock: of this machine.
             progress: told what is being done, before it is.
         """
@@ -74,10 +75,10 @@ class Recovery:
         self._log = event_log
         self._vault = vault
         self._opener = opener
-        self._outbox = Outbox(database, signer)
+        self._outbox = Outbox(database, signers)
         self._keys = KeyService(database, self._outbox, vault, settings.signing_algorithms)
         self._holder = f"recover-{secrets.token_hex(12)}"
-        self._relay = Relay(database, self._outbox, event_log, signer, opener, self._holder, clock)
+        self._relay = Relay(database, self._outbox, event_log, opener, self._holder, clock)
         self._lease = Lease(database, RELAY, self._holder)
         self._progress = progress
 
@@ -159,7 +160,14 @@ class Recovery:
     # -- 2
 
     async def _read_log(self) -> Logged:
-        logged = await read_log(self._log, self._opener)
+        opener = self._opener.copy()
+        logged = await read_log(self._log, opener)
+        if opener.keys.generation > self._opener.keys.generation:
+            ended, newest = self._opener.keys.newest, opener.keys.newest
+            raise RecoveryRefused(
+                f"event key {ended.kid} has ended, by the log, and signs no more: this store is older than its "
+                f"succession by {newest.kid}. Restore a backup that is younger"
+            )
         if logged.strange and not logged.beat and not any(history.events for history in logged.streams.values()):
             raise RecoveryRefused(
                 f"all {logged.strange} events in the log are signed by another event key than the store has: "

@@ -35,6 +35,22 @@ streams = Table(
     Column("time", Float, nullable=False),
     # Moved by the relay, after the log's acknowledgement.
     Column("published", BigInteger, nullable=False),
+    # Generation of the event key that signs the next number: whoever counts on sees with the number whose it is.
+    Column("event_key", Integer, nullable=False, server_default="0"),
+)
+
+event_keys = Table(
+    "event_keys",
+    metadata,
+    # How many came before it. Nothing is ever removed from here.
+    Column("generation", Integer, primary_key=True, autoincrement=False),
+    Column("kid", String(64), nullable=False, unique=True),
+    Column("public_jwk", JSON, nullable=False),
+    # Thumbprint of the key that may succeed it, whose private half is offline; empty when there is none.
+    Column("successor", String(64), nullable=False),
+    # By stream the last seq that it has signed; nothing while it signs.
+    Column("ends", JSON(none_as_null=True)),
+    Column("began_at", Float, nullable=False),
 )
 
 outbox = Table(

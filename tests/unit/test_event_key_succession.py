@@ -8,7 +8,7 @@ from events import EventKey, EventSigner, KeyState, RefusalCode, Selector, Strea
 from events.sequence import format_seq
 from tests.sealed import sealed_snapshot
 from tests.simulator import AUDIENCE, HOUR, NOON, IssuerSimulator, Listener
-from verifier_agent import Outcome, RejectionCode, VerificationUnavailable, VerificationPolicy, Verifier
+from verifier_agent import Outcome, RejectionCode, VerificationPolicy, VerificationUnavailable, Verifier
 from verifier_agent.errors import SnapshotInvalid
 from verifier_agent.saved import SealedSnapshot
 
@@ -122,7 +122,7 @@ def test_after_a_theft_all_is_heard_again_and_nothing_ceases_to_be_revoked(issue
     listener.hear(issuer.said[-1])  # the new key's key set
     assert listener.verifier.judge(good, NOON, 0.0, AUDIENCE, None, None)
     for bad in (revoked, listed):
-        with pytest.raises(Exception, match="selector|digest"):
+        with pytest.raises(Exception, match=r"selector|digest"):
             listener.verifier.judge(bad, NOON, 0.0, AUDIENCE, None, None)
 
     listener.catch_up()
@@ -188,7 +188,7 @@ def test_an_overtaken_key_set_of_an_ended_key_names_nothing_as_revoked(issuer: I
     forged = old.sign(
         Stream.KEYS,
         issuer.said[2].seq,
-        issuer.said[2].record.__class__(keys=(issuer.key.published(KeyState.REVOKED),)),  # type: ignore[call-arg]
+        issuer.said[2].record.__class__(keys=(issuer.key.published(KeyState.REVOKED),)),
         time=NOON,
         txn="t",
     )

@@ -50,6 +50,11 @@ def command(
     context.output.answer({"folder": str(folder), "files": [str(path) for path in made]})
     for path in made:
         context.output.line(f"  {path}")
+    if workspace.successor in made:
+        context.output.line(
+            f"Keep {workspace.successor} offline, and remove it here: it is the private half of the next event key, "
+            "and the answer should the one of today be stolen or lost (tocsin trust succeed)."
+        )
     if not made:
         context.output.line("everything is there already")
     context.output.line(f"Next: tocsin --config {workspace.config} issuer, and in another terminal … agent")

@@ -95,7 +95,7 @@ class PartsSlowly:
 
 
 def relay_of(store: Store, event_log: FragileLog, holder: str = "one") -> Relay:
-    return Relay(store.database, store.outbox, event_log, store.signer, store.opener, holder, SystemClock())
+    return Relay(store.database, store.outbox, event_log, store.opener, holder, SystemClock())
 
 
 @asynccontextmanager
