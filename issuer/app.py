@@ -36,6 +36,7 @@ from issuer.grants import load_grants
 from issuer.housekeeping import Housekeeping
 from issuer.keys.choice import key_wrappers
 from issuer.keys.event_chain import EventSigners, read_chain, trust_in
+from issuer.keys.generation import PrivateJwk
 from issuer.keys.holders import KekHolders
 from issuer.keys.key_list import read_list
 from issuer.keys.key_service import KeyService
@@ -231,7 +232,11 @@ async def _event_keys(
 
 @asynccontextmanager
 async def recovery_of(
-    settings: IssuerSettings, progress: Callable[[str], None] = lambda _: None, *, migrating: bool = True
+    settings: IssuerSettings,
+    progress: Callable[[str], None] = lambda _: None,
+    *,
+    migrating: bool = True,
+    event_key: PrivateJwk | None = None,
 ) -> AsyncIterator[Recovery]:
     """What ``tocsin recover`` works with: store, log and event key, and no issuer.
 
@@ -239,6 +244,7 @@ async def recovery_of(
         settings: the issuer's.
         progress: told what is being done.
         migrating: whether to bring the store's tables up to date, as a backup may be older; else they must be.
+        event_key: the private half of the newest event key, for a store that is older than its succession.
 
     Raises:
         SettingInvalid: a setting cannot be used.
@@ -255,7 +261,8 @@ async def recovery_of(
         signers, trust = await _event_keys(settings, database, vault)
         event_log = open_log(settings.log, Retention.covering(settings.token_lifetime_ceiling))
         stack.push_async_callback(event_log.close)
-        yield Recovery(settings, database, event_log, vault, signers, EventOpener(trust), SystemClock(), progress)
+        opener, clock = EventOpener(trust), SystemClock()
+        yield Recovery(settings, database, event_log, vault, signers, opener, clock, progress, event_key)
 
 
 @asynccontextmanager

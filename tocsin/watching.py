@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
@@ -18,6 +19,7 @@ from events import (
     Revoke,
     RevokeDigests,
     Stream,
+    Succession,
     VerifiedEvent,
     format_seq,
 )
@@ -78,6 +80,7 @@ class LogWatch:
 
     async def _follow(self, event_log: EventLog, show: Show) -> None:
         if self._positions is None:
+            await self._learn_keys(event_log)
             self._positions = {stream: await self._begin(event_log, stream) for stream in SEQUENCED}
         while True:
             entries = await event_log.read(self._positions, wait=READ_SECONDS)
@@ -87,6 +90,18 @@ class LogWatch:
             for entry in entries:
                 self._positions[entry.stream] = entry.position
                 show(self._opened(entry))
+
+    async def _learn_keys(self, event_log: EventLog) -> None:
+        """Hear of the successions of event keys, without which nothing could be opened that the newest has signed."""
+        position, head = None, await event_log.head(Stream.KEYS)
+        while head is not None and (position is None or position < head):
+            entries = await event_log.read({Stream.KEYS: position}, wait=READ_SECONDS)
+            if not entries:
+                return
+            for entry in entries:
+                position = entry.position
+                with suppress(EventRefused):  # it is shown when its turn comes
+                    self._opener.open(entry.data, Stream.KEYS)
 
     async def _begin(self, event_log: EventLog, stream: Stream) -> int | None:
         head = await event_log.head(stream)
@@ -172,6 +187,8 @@ def _said(record: object) -> Mapping[str, Any]:
         return {"target": format_seq(record.target)}
     if isinstance(record, KeySet):
         return {"keys": {key.kid: str(key.state) for key in record.keys}}
+    if isinstance(record, Succession):
+        return {"event_key": record.jwk["kid"], "heir": record.heir, "stolen": record.stolen}
     return {}
 
 
@@ -185,6 +202,8 @@ def _in_words(record: object) -> str:
         return format_seq(record.target)
     if isinstance(record, KeySet):
         return " ".join(f"{key.kid[:8]}={key.state}" for key in record.keys)
+    if isinstance(record, Succession):
+        return f"event key {record.jwk['kid'][:8]} signs" + (", the one before was stolen" if record.stolen else "")
     return ""
 
 

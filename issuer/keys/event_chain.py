@@ -1,7 +1,7 @@
 """The chain of event keys in the store, and the signer of each of them; the newest alone has its private half there."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 from sqlalchemy import RowMapping, insert, select, update
@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from events import EventKey, EventSigner, IssuerTrust
 from issuer.errors import StoreUninitialised
 from issuer.keys.generation import Jwk, PrivateJwk
-from issuer.store.schema import event_keys, keys
+from issuer.store.schema import event_keys, keys, streams
 
 
 class ChainKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,8 +51,16 @@ async def read_chain(connection: AsyncConnection) -> Sequence[ChainKey]:
     ]
 
 
-async def add_to_chain(connection: AsyncConnection, key: ChainKey) -> None:
-    """Put a key at the end."""
+class SignedSuccession(NamedTuple):
+    """A succession as it was signed; see ``SignedEvent``."""
+
+    seq: int
+    digest: str
+    text: bytes
+
+
+async def add_to_chain(connection: AsyncConnection, key: ChainKey, by: SignedSuccession | None = None) -> None:
+    """Put a key at the end, and the succession by which it got there."""
     await connection.execute(
         insert(event_keys).values(
             generation=key.generation,
@@ -61,14 +69,29 @@ async def add_to_chain(connection: AsyncConnection, key: ChainKey) -> None:
             successor=key.successor,
             ends=key.ends,
             began_at=key.began_at,
+            seq=by and by.seq,
+            digest=by and by.digest,
+            event=by and by.text,
         )
     )
+
+
+async def read_successions(connection: AsyncConnection) -> Sequence[SignedSuccession]:
+    """Every succession of event keys, oldest first."""
+    query = select(event_keys.c.seq, event_keys.c.digest, event_keys.c.event).where(event_keys.c.event.is_not(None))
+    rows = (await connection.execute(query.order_by(event_keys.c.generation))).all()
+    return [SignedSuccession(row.seq, row.digest, row.event) for row in rows]
 
 
 async def change_in_chain(connection: AsyncConnection, key: ChainKey) -> None:
     """Keep its end, and its successor."""
     changed = update(event_keys).where(event_keys.c.generation == key.generation)
     await connection.execute(changed.values(successor=key.successor, ends=key.ends))
+
+
+async def sign_with(connection: AsyncConnection, generation: int) -> None:
+    """Let this key sign what is numbered next on every stream; the caller has locked the counters."""
+    await connection.execute(update(streams).values(event_key=generation))
 
 
 def trust_in(issuer: str, chain: Sequence[ChainKey]) -> IssuerTrust:

@@ -7,24 +7,32 @@ locked here; so there is no moment at which one process signs with the old key a
 from collections.abc import Sequence
 
 import msgspec
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from events import EventKey, EventOpener, IssuerTrust, KeyState, Stream, Succession
+from events import EventKey, EventOpener, IssuerTrust, Stream, Succession
 from events.succession import succession
 from events.thumbprint import thumbprint
 from events.trust import ENDING, MOST_KEYS
 from issuer.errors import Conflict
 from issuer.fleet.member import Member, named, who_cannot, who_pins_another
 from issuer.fleet.registry import read_members
-from issuer.keys.event_chain import ChainKey, add_to_chain, change_in_chain, read_chain, trust_in
+from issuer.keys.event_chain import (
+    ChainKey,
+    SignedSuccession,
+    add_to_chain,
+    change_in_chain,
+    read_chain,
+    sign_with,
+    trust_in,
+)
 from issuer.keys.generation import Jwk, PrivateJwk
 from issuer.keys.holders import without
 from issuer.keys.key_service import KeyService
 from issuer.keys.vault import EVENT_KEY, KeyVault, SealedKey
 from issuer.outbox.outbox import Outbox
 from issuer.store.database import Database
-from issuer.store.schema import keys, streams
+from issuer.store.schema import streams
 
 
 class Chain(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,7 +112,7 @@ class EventKeySuccession:
             Conflict: one of these does not hold.
             SealBroken, WrapperUnavailable: as ``KeyVault``.
         """
-        key = _named_by_itself(successor)
+        key = named_by_itself(successor)
         sealed = await self._vault.seal(key, EVENT_KEY)
         async with self._database.write(urgent=True) as connection:
             await _lock(connection)  # 1
@@ -127,7 +135,8 @@ class EventKeySuccession:
             )
             event = await self._outbox.append(connection, Stream.KEYS, record)  # 5
             event_opener.open(event.text, Stream.KEYS)
-            await self._take_over(connection, chain[-1], record.ends, sealed, heir)
+            by = SignedSuccession(event.seq, event.digest, event.text)
+            await self._take_over(connection, chain[-1], record.ends, sealed, heir, by)
             await self._token_keys.say_again(connection, reason=f"first of event key {key['kid']}", actor=actor)  # 6
             return msgspec.structs.replace(await self._as_it_stands(connection), seq=event.seq)
 
@@ -140,7 +149,7 @@ class EventKeySuccession:
             Conflict: it is not the pinned successor, the chain is full, or an issuer that runs could not open it.
             SealBroken, WrapperUnavailable: as ``KeyVault``.
         """
-        key = _named_by_itself(successor)
+        key = named_by_itself(successor)
         sealed = await self._vault.seal(key, EVENT_KEY)
         async with self._database.write(urgent=True) as connection:
             await _lock(connection)
@@ -154,11 +163,16 @@ class EventKeySuccession:
             return await self._as_it_stands(connection)
 
     async def _take_over(
-        self, connection: AsyncConnection, ended: ChainKey, ends: dict[str, int], sealed: SealedKey, heir: str
+        self,
+        connection: AsyncConnection,
+        ended: ChainKey,
+        ends: dict[str, int],
+        sealed: SealedKey,
+        heir: str,
+        by: SignedSuccession | None = None,
     ) -> None:
         await change_in_chain(connection, msgspec.structs.replace(ended, ends=ends))
-        await connection.execute(delete(keys).where(keys.c.use == EVENT_KEY))  # nobody is to sign with it again
-        await self._vault.add(connection, sealed, KeyState.ACTIVE)
+        await self._vault.replace_event_key(connection, sealed)
         following = ChainKey(
             generation=ended.generation + 1,
             jwk=sealed.jwk,
@@ -166,8 +180,8 @@ class EventKeySuccession:
             ends=None,
             began_at=await self._time(connection),
         )
-        await add_to_chain(connection, following)
-        await connection.execute(update(streams).values(event_key=following.generation))
+        await add_to_chain(connection, following, by)
+        await sign_with(connection, following.generation)
 
     def _check_successor(self, chain: Sequence[ChainKey], key: Jwk) -> None:
         current = chain[-1]
@@ -212,7 +226,7 @@ def who_is_left_behind(members: Sequence[Member], successor: str, now: float) ->
     return [*cannot, *(name for name in who_pins_another(members, successor, now) if name not in cannot)]
 
 
-def _named_by_itself(jwk: PrivateJwk) -> PrivateJwk:
+def named_by_itself(jwk: PrivateJwk) -> PrivateJwk:
     """The key under its thumbprint, which a succession calls it by."""
     return PrivateJwk({**jwk, "kid": thumbprint(jwk)})
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 import msgspec
-from sqlalchemy import RowMapping, insert, select
+from sqlalchemy import RowMapping, delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from events import KeyState, Stream, base64url
@@ -161,6 +161,11 @@ class KeyVault:
             successor = "" if heir is None else heir()
             row = await self._made_once(await self.generate("ES256", EVENT_KEY), successor)
         return await self.open(row)
+
+    async def replace_event_key(self, connection: AsyncConnection, key: SealedKey) -> None:
+        """Keep another event key, and let go of the one before: nobody is to sign with it again."""
+        await connection.execute(delete(keys).where(keys.c.use == EVENT_KEY))
+        await self.add(connection, key, KeyState.ACTIVE)
 
     async def form_key(self) -> bytes:
         """The key that forms of pages are sealed with, the same for every replica; made unless there is one.

@@ -22,14 +22,13 @@ from events import (
     SignedEvent,
     Stream,
     StreamHead,
-    Succession,
     base64url,
     pack,
 )
 from events.digests import DIGEST_BYTES
 from events.records import decode_record, encode_record
 from events.streams import SEQUENCED
-from issuer.keys.event_chain import EventSigners
+from issuer.keys.event_chain import EventSigners, read_successions
 from issuer.store.database import Database
 from issuer.store.schema import outbox, streams
 
@@ -154,11 +153,7 @@ class Outbox:
 
     async def successions(self, connection: AsyncConnection) -> Sequence[StoredEvent]:
         """Every succession of event keys, oldest first: they are live for ever, whatever the floor."""
-        query = select(outbox.c.seq, outbox.c.digest, outbox.c.event).where(
-            outbox.c.stream == Stream.KEYS, outbox.c.type == Succession.type
-        )
-        rows = (await connection.execute(query.order_by(outbox.c.seq))).all()
-        return [StoredEvent(Stream.KEYS, row.seq, row.digest, row.event) for row in rows]
+        return [StoredEvent(Stream.KEYS, *each) for each in await read_successions(connection)]
 
     async def advance_floor(self) -> None:
         """Raise the floor of the revocations over what has expired."""

@@ -15,12 +15,23 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from events import EventOpener, KeySet, SignedEvent, Stream, format_seq, pack, unpack
+from events.event_keys import EventKeys
 from events.log import EventLog
 from events.sequence import INCARNATION_BITS
 from events.streams import SEQUENCED
-from issuer.keys.event_chain import EventSigners
+from events.thumbprint import thumbprint
+from issuer.keys.event_chain import (
+    ChainKey,
+    EventSigners,
+    SignedSuccession,
+    add_to_chain,
+    change_in_chain,
+    sign_with,
+)
+from issuer.keys.generation import PrivateJwk
 from issuer.keys.key_service import KeyService
-from issuer.keys.vault import KeyVault
+from issuer.keys.succession import named_by_itself
+from issuer.keys.vault import EVENT_KEY, KeyVault, SealedKey
 from issuer.outbox.horizon import read_horizon
 from issuer.outbox.incarnations import open_incarnation
 from issuer.outbox.lease import LEASE_SECONDS, RELAY, Lease
@@ -57,6 +68,7 @@ class Recovery:
         opener: EventOpener,
         clock: Clock,
         progress: Callable[[str], None] = lambda _: None,
+        event_key: PrivateJwk | None = None,
     ) -> None:
         """Set up.
 
@@ -69,7 +81,11 @@ class Recovery:
             opener: for events of the same keys.
             clock: of this machine.
             progress: told what is being done, before it is.
+            event_key: the private half of the newest event key, for a store that is older than its succession.
         """
+        self._event_key = event_key
+        self._learned: EventKeys | None = None
+        self._sealed: SealedKey | None = None
         self._settings = settings
         self._database = database
         self._log = event_log
@@ -114,6 +130,8 @@ class Recovery:
             async with self._renewing():
                 self._progress("reading the log")  # 2
                 logged = await self._read_log()
+            if self._learned is not None and self._event_key is not None:
+                self._sealed = await self._vault.seal(named_by_itself(self._event_key), EVENT_KEY)
             self._progress("comparing it with the store")  # 3
             async with self._database.write(STORE_SECONDS) as connection:
                 await self._lock(connection, fence)
@@ -163,17 +181,24 @@ class Recovery:
         opener = self._opener.copy()
         logged = await read_log(self._log, opener)
         if opener.keys.generation > self._opener.keys.generation:
-            ended, newest = self._opener.keys.newest, opener.keys.newest
-            raise RecoveryRefused(
-                f"event key {ended.kid} has ended, by the log, and signs no more: this store is older than its "
-                f"succession by {newest.kid}. Restore a backup that is younger"
-            )
+            self._check_event_key(opener.keys)
+            self._learned = opener.keys
         if logged.strange and not logged.beat and not any(history.events for history in logged.streams.values()):
             raise RecoveryRefused(
                 f"all {logged.strange} events in the log are signed by another event key than the store has: "
                 "restore a backup of this issuer's own store"
             )
         return logged
+
+    def _check_event_key(self, known: EventKeys) -> None:
+        """The store is older than a succession: it must not go on with a key that has ended."""
+        ended, newest = self._opener.keys.newest, known.newest
+        if self._event_key is None or thumbprint(self._event_key) != newest.thumbprint:
+            raise RecoveryRefused(
+                f"event key {ended.kid} has ended, by the log, and signs no more: this store is older than its "
+                f"succession. Restore a backup that is younger, or bring the private half of event key {newest.kid}, "
+                "which was kept offline before: --event-key FILE"
+            )
 
     # -- 3
 
@@ -219,6 +244,8 @@ class Recovery:
         horizon = await read_horizon(connection, self._database, self._settings.token_lifetime_ceiling)
         start, txn = pack(found.incarnation, 0), f"recovery-{secrets.token_hex(12)}"
         await connection.execute(update(streams).where(streams.c.time < found.newest).values(time=found.newest))
+        if self._learned is not None and self._sealed is not None:
+            await self._take_over_keys(connection, self._learned, self._sealed)
         said: list[tuple[SignedEvent, SignedEvent]] = []
         for stream, plan in found.plans.items():
             for at in range(0, len(plan.imports), BATCH):
@@ -234,10 +261,34 @@ class Recovery:
         )
         return found.findings.done({format_seq(old.seq): format_seq(new.seq) for old, new in said})
 
+    async def _take_over_keys(self, connection: AsyncConnection, known: EventKeys, sealed: SealedKey) -> None:
+        """Bring the chain of event keys to where the log says that it is."""
+        links = known.links
+        heard = {each.record.jwk["kid"]: each for each in known.heard}
+        for link in links[self._opener.keys.generation :]:
+            by = heard.get(link.kid)
+            successor = known.heir if link is known.newest else links[link.generation + 1].thumbprint
+            key = ChainKey(
+                generation=link.generation,
+                jwk=link.jwk,
+                successor=successor,
+                ends=None if link.ends is None else dict(link.ends),
+                began_at=by.record.time if by else 0.0,
+            )
+            if by is None or link.generation <= self._opener.keys.generation:
+                await change_in_chain(connection, key)
+            else:
+                event = SignedSuccession(by.record.ends[Stream.KEYS], by.digest, by.text)
+                await add_to_chain(connection, key, event)
+        await self._vault.replace_event_key(connection, sealed)
+        await sign_with(connection, known.generation)
+
     # -- 4
 
     async def _publish(self, findings: Findings) -> Findings:
         """Have the relay publish until nothing waits, or the log takes too long."""
+        if self._learned is not None:
+            self._opener.keys = self._learned
         task = asyncio.create_task(self._relay.run())
         try:
             async with asyncio.timeout(PUBLISH_SECONDS):

@@ -51,6 +51,11 @@ event_keys = Table(
     # By stream the last seq that it has signed; nothing while it signs.
     Column("ends", JSON(none_as_null=True)),
     Column("began_at", Float, nullable=False),
+    # The succession by which it began, as it was signed: here too, for it is told for ever, whatever became of its
+    # number. The first has none, and neither has one that was adopted.
+    Column("seq", BigInteger),
+    Column("digest", String(32)),
+    Column("event", LargeBinary),
 )
 
 outbox = Table(

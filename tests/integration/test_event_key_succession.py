@@ -47,8 +47,13 @@ async def on_files(tmp_path: Path) -> Installation:
 
 
 def agent_of(installation: Installation, **settings: Any) -> Agent:
-    usual = {"log": installation.settings.log, "trust": installation.trust_file, "audience": AUDIENCE}
+    usual: dict[str, Any] = {"log": installation.settings.log, "trust": installation.trust_file, "audience": AUDIENCE}
     return Agent(AgentSettings(**usual | settings))
+
+
+async def refuses(agent: Agent, token: str) -> None:
+    """It comes to refuse the token as revoked."""
+    await until(lambda: rejection(agent, token) is RejectionCode.REVOKED, "it is revoked")
 
 
 async def caught_up(agent: Agent, generation: int) -> None:
@@ -123,7 +128,7 @@ async def test_keys_succeed_each_other_under_verification_with_no_refusal_and_no
                 for replica in (first, second):  # both decide by the new key at once
                     bad = await replica.token(installation.demo)
                     await replica.revoke(token=bad)
-                    await until(lambda bad=bad: rejection(agent, bad) is RejectionCode.REVOKED, "it is revoked")
+                    await refuses(agent, bad)
                     assert rejection(agent, await replica.token(installation.demo)) is None
                 await caught_up(agent, generation)
         assert faults == []
@@ -169,7 +174,7 @@ async def test_an_issuer_that_was_down_signs_with_the_newest_key_when_it_comes_b
         await on_files.succeed()
     async with on_files.running() as replica, agent_of(on_files) as agent:
         await replica.revoke(token=token)
-        await until(lambda: rejection(agent, token) is RejectionCode.REVOKED, "it is revoked")
+        await refuses(agent, token)
         await caught_up(agent, 2)
 
 
@@ -312,7 +317,7 @@ async def test_with_the_stolen_old_key_nothing_can_be_said_after_its_end(install
     async with installation.running() as replica, agent_of(installation) as agent:
         good, bad = await replica.token(installation.demo), await replica.token(installation.demo)
         decided = await replica.revoke(token=bad)
-        await until(lambda: rejection(agent, bad) is RejectionCode.REVOKED, "it is revoked")
+        await refuses(agent, bad)
         await installation.succeed()
         await caught_up(agent, 1)
         now, life = agent._clock.now(), 3600.0
@@ -331,7 +336,7 @@ async def test_with_the_stolen_old_key_nothing_can_be_said_after_its_end(install
         await until(lambda: agent.status().refused.get("key_ended", 0) >= len(forged), "all were refused")
         assert (rejection(agent, good), rejection(agent, bad)) == (None, RejectionCode.REVOKED)
         await replica.revoke(token=good)
-        await until(lambda: rejection(agent, good) is RejectionCode.REVOKED, "the issuer goes on")
+        await refuses(agent, good)
         assert agent.status().forks == []
 
 
@@ -341,7 +346,7 @@ async def test_what_was_forged_before_a_theft_was_noticed_is_undone_by_the_succe
         bad = await replica.token(on_files.demo)
         good = await replica.token(on_files.demo)
         decided = await replica.revoke(token=bad)
-        await until(lambda: rejection(agent, bad) is RejectionCode.REVOKED, "it is revoked")
+        await refuses(agent, bad)
         now = agent._clock.now()
         lift = Lift(target=decided["seq"], expires_at=now + 3600.0)
         forged = stolen.sign(Stream.REVOCATIONS, decided["seq"] + 50, lift, time=now, txn="t")
@@ -370,6 +375,43 @@ async def test_a_store_that_went_back_behind_a_succession_is_not_recovered_under
 
     with pytest.raises(RecoveryRefused, match="has ended, by the log"):
         await deployment.recover()
+    with pytest.raises(RecoveryRefused, match="has ended, by the log"):
+        await recover_with(deployment, generate("ES256"))
+
+
+async def test_a_store_that_went_back_behind_successions_goes_on_with_the_newest_key(
+    on_files: Installation, tmp_path: Path
+) -> None:
+    deployment = Deployment(on_files, tmp_path)
+    async with on_files.running():
+        pass
+    await deployment.back_up()
+    async with on_files.running() as replica, agent_of(on_files) as agent:
+        bad = await replica.token(on_files.demo)
+        for _ in range(2):
+            await on_files.succeed()
+        await replica.revoke(token=bad)
+        await published(replica)
+        await caught_up(agent, 2)
+    await deployment.restore()
+    async with on_files.running() as replica:  # it halts, but people can still revoke
+        await until(lambda: replica.services.relay.halted, "the relay has halted")
+        other = await replica.token(on_files.demo)
+        await replica.revoke(client_id="somebody")
+
+    await recover_with(deployment, on_files.heirs[1])
+
+    async with on_files.running() as replica, agent_of(on_files) as agent:
+        await caught_up(agent, 2)
+        assert (rejection(agent, bad), rejection(agent, other)) == (RejectionCode.REVOKED, None)
+        assert agent.status().selectors == 1
+        await on_files.succeed()
+        await caught_up(agent, 3)
+
+
+async def recover_with(deployment: Deployment, event_key: PrivateJwk) -> None:
+    async with deployment.recovery(event_key=event_key) as recovery:
+        await recovery.recover()
 
 
 async def test_a_store_that_went_back_to_after_a_succession_is_recovered(
@@ -402,7 +444,7 @@ async def test_a_lost_key_is_answered_by_a_new_trust_file(installation: Installa
         good, bad = await replica.token(installation.demo), await replica.token(installation.demo)
         await replica.revoke(token=bad)
         async with agent_of(installation) as agent:
-            await until(lambda: rejection(agent, bad) is RejectionCode.REVOKED, "it is revoked")
+            await refuses(agent, bad)
     async with succession_of(installation.settings, lost=True) as succession:
         with pytest.raises(Conflict, match="the successor of event key"):
             await succession.adopt(generate("ES256"), following["kid"], reason="lost", actor="tests")

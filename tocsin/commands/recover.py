@@ -1,15 +1,18 @@
 """``tocsin recover``."""
 
 import asyncio
+from pathlib import Path
 
 import click
 import msgspec
 
 from issuer.app import recovery_of
+from issuer.keys.generation import PrivateJwk
 from issuer.recovery.findings import Findings, StreamFindings
 from issuer.settings import IssuerSettings
 from tocsin.command import Context, json_option
 from tocsin.errors import IN_PART
+from tocsin.offline_key import read_offline
 from tocsin.output import Output
 
 
@@ -20,9 +23,14 @@ from tocsin.output import Output
     is_flag=True,
     help="Also when store and log agree: say again all that is live, for agents that have seen something else.",
 )
+@click.option(
+    "--event-key",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The newest event key, as it was kept offline: for a store that is older than its succession.",
+)
 @json_option
 @click.pass_obj
-def command(context: Context, dry_run: bool, force: bool) -> int:
+def command(context: Context, dry_run: bool, force: bool, event_key: Path | None) -> int:
     """Bring store and log together again, after a backup was restored or the log lost its tail.
 
     Stop the issuers first. What the log has and the store lacks is imported; where the two differ both revocations
@@ -31,7 +39,8 @@ def command(context: Context, dry_run: bool, force: bool) -> int:
     """
     settings: IssuerSettings = context.read(IssuerSettings)
     output = context.output
-    found = asyncio.run(_run(settings, output, dry_run=dry_run, force=force))
+    jwk = None if event_key is None else read_offline(event_key)
+    found = asyncio.run(_run(settings, output, jwk, dry_run=dry_run, force=force))
     output.answer({**_as_json(found), "dry_run": dry_run})
     _tell(output, found)
     if dry_run:
@@ -41,8 +50,12 @@ def command(context: Context, dry_run: bool, force: bool) -> int:
     return 0 if found.published else IN_PART
 
 
-async def _run(settings: IssuerSettings, output: Output, *, dry_run: bool, force: bool) -> Findings:
-    async with recovery_of(settings, lambda step: output.line(f"{step} …"), migrating=not dry_run) as recovery:
+async def _run(
+    settings: IssuerSettings, output: Output, event_key: PrivateJwk | None, *, dry_run: bool, force: bool
+) -> Findings:
+    async with recovery_of(
+        settings, lambda step: output.line(f"{step} …"), migrating=not dry_run, event_key=event_key
+    ) as recovery:
         return await (recovery.look(everything=force) if dry_run else recovery.recover(everything=force))
 
 

@@ -19,6 +19,9 @@ def upgrade() -> None:
         sa.Column("successor", sa.String(64), nullable=False),
         sa.Column("ends", sa.JSON),
         sa.Column("began_at", sa.Float, nullable=False),
+        sa.Column("seq", sa.BigInteger),
+        sa.Column("digest", sa.String(32)),
+        sa.Column("event", sa.LargeBinary),
     )
     op.add_column("streams", sa.Column("event_key", sa.Integer, nullable=False, server_default="0"))
     keys = sa.table(
