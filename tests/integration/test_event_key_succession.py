@@ -397,7 +397,7 @@ async def test_a_store_that_went_back_behind_successions_goes_on_with_the_newest
     async with on_files.running() as replica:  # it halts, but people can still revoke
         await until(lambda: replica.services.relay.halted, "the relay has halted")
         other = await replica.token(on_files.demo)
-        await replica.revoke(client_id="somebody")
+        await replica.revoke(selector={"client_id": "somebody"})
 
     await recover_with(deployment, on_files.heirs[1])
 

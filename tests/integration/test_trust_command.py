@@ -99,7 +99,7 @@ def test_a_trust_file_that_says_something_else_is_told_where(shell: Shell) -> No
 
     shown = shell.tocsin("trust", "show", ".tocsin/trust.json", "--json")
     assert shown.code == 1
-    assert "its successor is" in shown.json()["differences"][0]
+    assert "its successor is" in json.loads(shown.out)["differences"][0]
     assert shell.tocsin("trust", "show", "anew.json").code == 0
 
 
