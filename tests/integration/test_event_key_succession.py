@@ -360,6 +360,37 @@ async def test_what_was_forged_before_a_theft_was_noticed_is_undone_by_the_succe
         assert (rejection(agent, good), rejection(agent, bad)) == (None, RejectionCode.REVOKED)
 
 
+async def test_after_a_theft_all_is_said_again_and_what_was_forged_in_the_log_is_nobodys_doubt(
+    on_files: Installation, tmp_path: Path
+) -> None:
+    stolen = EventSigner(on_files.settings.issuer, EventKey(await private_event_key(on_files)))
+    async with on_files.running() as replica, agent_of(on_files) as agent:
+        bad, good = await replica.token(on_files.demo), await replica.token(on_files.demo)
+        decided = await replica.revoke(token=bad)
+        await refuses(agent, bad)
+        now = agent._clock.now()
+        lift = Lift(target=decided["seq"], expires_at=now + 3600.0)
+        event_log = open_log(on_files.settings.log)
+        try:  # under the next number, before the issuer gives it
+            forged = stolen.sign(Stream.REVOCATIONS, decided["seq"] + 1, lift, time=now, txn="t")
+            await event_log.append(Stream.REVOCATIONS, [forged.text])
+        finally:
+            await event_log.close()
+        await until(lambda: rejection(agent, bad) is None, "the thief has been believed")
+        await replica.revoke(selector={"client_id": "somebody"})
+        await until(lambda: agent.status().forks, "two events have one number")
+        await published(replica)
+
+        await on_files.succeed(stolen=True)
+        await until(lambda: agent.status().begun_anew == 1, "the agent hears all of it anew")
+    await Deployment(on_files, tmp_path).recover(everything=True)
+
+    async with on_files.running(), agent_of(on_files) as agent:
+        await caught_up(agent, 1)
+        assert (rejection(agent, good), rejection(agent, bad)) == (None, RejectionCode.REVOKED)
+        assert agent.status().forks == []
+
+
 async def test_a_store_that_went_back_behind_a_succession_is_not_recovered_under_the_old_key(
     on_files: Installation, tmp_path: Path
 ) -> None:

@@ -52,9 +52,9 @@ class Thief:
         """Anything, anywhere."""
         return self._signer.sign(stream, seq, record, time=time, txn="t").text
 
-    def appoint(self, heir: SigningKey, **changes: object) -> bytes:
+    def appoint(self, heir: SigningKey) -> bytes:
         """A succession by an heir of his own."""
-        record = self.issuer.succession(successor=EventKey(heir.jwk(private=True)), heir=ACCOMPLICE.kid, **changes)
+        record = self.issuer.succession(successor=EventKey(heir.jwk(private=True)), heir=ACCOMPLICE.kid)
         return self._signer.sign(Stream.KEYS, record.ends[Stream.KEYS], record, time=NOON, txn="t").text
 
     def beat(self, seq: int, time: float = NOON) -> bytes:
