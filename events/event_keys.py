@@ -205,8 +205,9 @@ class EventKeys:
             record.jwk["kid"], jose.parse_key(record.jwk), record.jwk, link.generation + 1, begins=dict(record.ends)
         )
         ended = Link(link.kid, link.key, link.jwk, link.generation, link.begins, dict(record.ends))
-        self._links = {**self._links, link.kid: ended, new.kid: new}  # as a whole: others may be looking
-        self._heard[link.kid] = KnownSuccession(record, digest, bytes(text))
+        # Each as a whole: another thread may be looking, such as one that opens a snapshot.
+        self._heard = {**self._heard, link.kid: KnownSuccession(record, digest, bytes(text))}
+        self._links = {**self._links, link.kid: ended, new.kid: new}
         self.heir = record.heir
 
     def _is_known(self, link: Link, following: Link, record: Succession, digest: str) -> bool:

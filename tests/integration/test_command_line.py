@@ -123,9 +123,10 @@ def test_init_makes_a_folder_whose_secrets_only_its_owner_reads_and_can_be_repea
     again = shell.tocsin("init")
 
     assert (again.code, again.out.splitlines()[0]) == (0, "everything is there already")
-    assert len(first["files"]) == 7
+    assert len(first["files"]) == 8
     assert secrets == {name: (shell.folder / ".tocsin" / name).read_bytes() for name in secrets}
-    for name in ("kek", "operator.json", "agents.json", "demo-client.json", "demo-user.json", "tocsin.toml"):
+    private = ("kek", "operator.json", "agents.json", "demo-client.json", "demo-user.json", "tocsin.toml")
+    for name in (*private, "event-key-successor.json"):
         assert (shell.folder / ".tocsin" / name).stat().st_mode & 0o777 == 0o600
 
 
