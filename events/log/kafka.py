@@ -74,7 +74,7 @@ class KafkaLog:
             async with asyncio.timeout(CALL_SECONDS):
                 for data in events:
                     sending = producer.send(topic, data, key=_key(stream, data), partition=0)
-                    sent.append(await sending)  # noqa: PERF401 - some may fail
+                    sent.append(await sending)
                 offsets = [each.offset for each in await asyncio.gather(*sent)]
         except (KafkaError, TimeoutError, OSError) as error:
             for each in sent:
