@@ -4,7 +4,7 @@ An agent leaves the count by its signed farewell, by an operator's removal, or w
 for being silent alone (docs/adr/0021-fleet.md).
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from enum import StrEnum
 from typing import Final
 
@@ -178,9 +178,11 @@ def who_cannot(members: Sequence[Member], record_type: str, now: float) -> list[
     ]
 
 
-def who_pins_another(members: Sequence[Member], heir: str, now: float) -> list[str]:
-    """Names of the agents that count and would not take the event key with this thumbprint as the next one."""
-    return [member.name for member in members if member.counts(member.heard_at, now) and member.status.heir != heir]
+def who_pins_another(members: Sequence[Member], heirs: Collection[str], now: float) -> list[str]:
+    """Names of the agents that count, and wait for none of these event keys to be the next one."""
+    return [
+        member.name for member in members if member.counts(member.heard_at, now) and member.status.heir not in heirs
+    ]
 
 
 def named(names: Sequence[str], most: int = 10) -> str:

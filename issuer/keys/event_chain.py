@@ -22,6 +22,7 @@ class ChainKey(msgspec.Struct, frozen=True, kw_only=True):
         successor: thumbprint of the key that may succeed it; empty when none may.
         ends: by stream the last ``seq`` that it has signed; ``None`` while it signs.
         began_at: when it began to, seconds since the epoch.
+        is_adopted: whether it took over from one that was lost: no agent has heard of that, but by its trust file.
     """
 
     generation: int
@@ -29,6 +30,7 @@ class ChainKey(msgspec.Struct, frozen=True, kw_only=True):
     successor: str
     ends: dict[str, int] | None
     began_at: float
+    is_adopted: bool = False
 
     @property
     def kid(self) -> str:
@@ -46,6 +48,7 @@ async def read_chain(connection: AsyncConnection) -> Sequence[ChainKey]:
             successor=row["successor"],
             ends=row["ends"],
             began_at=row["began_at"],
+            is_adopted=row["generation"] > 0 and row["event"] is None,
         )
         for row in rows
     ]

@@ -4,7 +4,7 @@ Whoever counts on in a stream reads with the number which key signs it (``stream
 locked here; so there is no moment at which one process signs with the old key and another with the new one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 from sqlalchemy import func, select
@@ -120,7 +120,7 @@ class EventKeySuccession:
             self._check_successor(chain, key)  # 2
             await self._check_holders(connection, sealed)  # 3
             if not force:
-                await self._check_agents(connection, chain[-1])  # 4
+                await self._check_agents(connection, chain)  # 4
             event_opener = EventOpener(trust_in(self._issuer, chain))
             record = succession(
                 self._issuer,
@@ -196,9 +196,9 @@ class EventKeySuccession:
         if ignorant := await without(connection, self._database, sealed.kek_id):
             raise Conflict(f"key-encryption key {sealed.kek_id} is not known to the running issuers {named(ignorant)}")
 
-    async def _check_agents(self, connection: AsyncConnection, current: ChainKey) -> None:
+    async def _check_agents(self, connection: AsyncConnection, chain: Sequence[ChainKey]) -> None:
         members, now = await read_members(connection, self._database)
-        if left := who_is_left_behind(members, current.successor, now):
+        if left := who_is_left_behind(members, _awaited(chain), now):
             raise Conflict(
                 f"{len(left)} agents could not follow: {named(left)}. Bring them up to date and give them the trust "
                 "file with the successor in it; or force it, and they are stale until you do"
@@ -220,10 +220,20 @@ class EventKeySuccession:
         return float(round(max(now, signed), 3))
 
 
-def who_is_left_behind(members: Sequence[Member], successor: str, now: float) -> list[str]:
+def who_is_left_behind(members: Sequence[Member], heirs: Collection[str], now: float) -> list[str]:
     """Agents that count and do not know what a succession is, or would not take this one."""
     cannot = who_cannot(members, Succession.type, now)
-    return [*cannot, *(name for name in who_pins_another(members, successor, now) if name not in cannot)]
+    return [*cannot, *(name for name in who_pins_another(members, heirs, now) if name not in cannot)]
+
+
+def _awaited(chain: Sequence[ChainKey]) -> set[str]:
+    """The heirs that agents may wait for: who sleeps since an earlier succession finds all that follow it."""
+    awaited: set[str] = set()
+    for key in reversed(chain):
+        awaited.add(key.successor)
+        if key.is_adopted:
+            break
+    return awaited - {""}
 
 
 def named_by_itself(jwk: PrivateJwk) -> PrivateJwk:
