@@ -78,15 +78,15 @@ class IssuerState:
         sequence = self.sequences.get(event.stream)
         if sequence is None:
             raise EventRefused(RefusalCode.WRONG_STREAM, f"agents do not apply events of {event.stream}")
+        if event.has_ended and event.stream is Stream.KEYS and not isinstance(event.record, Succession):
+            return Outcome.KNOWN  # its successor has said the whole set with its first event, and the floor is there
         arrival = sequence.judge(event.seq, event.digest)
         if arrival is Arrival.FORKED:
             raise EventRefused(RefusalCode.FORKED, sequence.fork or "")
         if event.has_ended and arrival is Arrival.KNOWN:
             return Outcome.KNOWN  # nothing more is learnt from a key that may be in anybody's hands by now
         follows, follows_digest = _followed(event, sequence)
-        if event.has_ended and isinstance(event.record, KeySet):
-            pass  # its successor has said the whole set with its first event
-        elif arrival is Arrival.NEW or isinstance(event.record, KeySet):
+        if arrival is Arrival.NEW or isinstance(event.record, KeySet):
             self._take(event)  # a key set that has been overtaken may still name a revoked key
         # Recorded also when it is known by the floor alone, so that the state does not depend on the order.
         sequence.record(event.seq, event.digest, event.time, follows, follows_digest)

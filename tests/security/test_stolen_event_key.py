@@ -22,6 +22,7 @@ from events import (
     StreamHead,
     pack,
 )
+from events.opened_once import OpenedOnce
 from events.streams import SEQUENCED
 from events.trust import ENDING
 from tests.sealed import sealed_snapshot
@@ -250,15 +251,40 @@ def test_thief_names_the_issuers_keys_as_revoked_by_an_old_number(
     numbers = [event.seq for event in issuer.said if event.stream is Stream.KEYS]
     issuer.succeed()
     issuer.clock.advance(1)
-    newcomer = Listener(issuer)
+    newcomer, silenced = Listener(issuer), Listener(issuer)
     newcomer.hear(*issuer.successions, issuer.said[-1], issuer.beat())
-    for who in (listener, newcomer):
+    silenced.hear(*issuer.successions, issuer.said[-1])  # to whom these numbers are new
+    for who in (listener, newcomer, silenced):
         for seq in numbers:
             gone = KeySet(keys=(issuer.key.published(KeyState.REVOKED),))
             who.hear_raw(Stream.KEYS, thief.say(Stream.KEYS, seq, gone))
-    newcomer.catch_up()
+    for who in (newcomer, silenced):
+        who.catch_up()
+        assert who.rejection(issuer.token()) is None
 
-    assert newcomer.rejection(issuer.token()) is None
+
+def test_thief_has_an_agent_abandon_what_lies_below_the_floor(issuer: IssuerSimulator, thief: Thief) -> None:
+    for number in range(5):
+        issuer.revoke(Selector.of(sub=f"user-{number}"), life=60)
+    issuer.succeed()
+    issuer.clock.advance(120)
+    newcomer = Listener(issuer)
+    newcomer.hear(*issuer.successions, issuer.said[-1], issuer.beat())
+    before = newcomer.verifier.snapshot()
+    raw = thief.say(Stream.REVOCATIONS, pack(1, 4), Baseline())
+
+    assert newcomer.hear_raw(Stream.REVOCATIONS, raw) is Outcome.KNOWN
+    assert newcomer.verifier.snapshot() == before
+
+
+def test_thief_relies_on_what_another_agent_of_the_process_has_opened(issuer: IssuerSimulator, thief: Thief) -> None:
+    opener = OpenedOnce(issuer.trust)
+    one, other = (Verifier(issuer.trust, VerificationPolicy(audience=AUDIENCE), opener=opener) for _ in range(2))
+    raw = thief.say(Stream.REVOCATIONS, FAR, Revoke(selector=Selector(), expires_at=NOON + HOUR))
+    assert one.apply(Stream.REVOCATIONS, raw) is Outcome.APPLIED
+    one.apply(Stream.KEYS, issuer.succeed().text)
+
+    assert other.apply(Stream.REVOCATIONS, raw) is RefusalCode.KEY_ENDED
 
 
 def test_thief_says_the_past_in_the_name_of_the_next_key(
