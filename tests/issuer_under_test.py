@@ -5,7 +5,7 @@ import inspect
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
@@ -178,7 +178,7 @@ class Installation:
     trust_file: Path
     demo: Credentials
     operator: Credentials
-    heirs: list[PrivateJwk]
+    heirs: list[PrivateJwk] = field(default_factory=list)
 
     @classmethod
     async def create(cls, folder: Path, *, store: str | None = None, log: str | None = None, **changes: Any) -> Self:
