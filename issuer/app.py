@@ -324,6 +324,9 @@ async def succession_of(settings: IssuerSettings, *, lost: bool = False) -> Asyn
         signers = EventSigners(settings.issuer, vault) if lost else (await _event_keys(settings, database, vault))[0]
         outbox = Outbox(database, signers)
         token_keys = KeyService(database, outbox, vault, settings.signing_algorithms)
+        if not lost:  # where no issuer has run yet, a stream does not begin with the end of its key
+            await outbox.initialise()
+            await token_keys.initialise()
         yield EventKeySuccession(settings.issuer, database, vault, outbox, token_keys)
     finally:
         await database.close()
