@@ -32,7 +32,7 @@ services: $(VENV)/dev.stamp ## fetch or build Kafka, Redis, Consul and PostgreSQ
 # Processes that share the tests, a file at a time; each has services of its own.
 TESTERS ?= 2
 test: $(VENV)/dev.stamp services ## the whole test suite on real services (about 15 minutes on two cores, services built once before)
-	@$(BIN)/python -m pytest -n $(TESTERS) --dist loadfile
+	@$(BIN)/python -m pytest -n $(TESTERS) --dist loadfile --no-loadscope-reorder
 
 fast: $(VENV)/dev.stamp ## unit tests, vectors, and attacks on the verifier: nothing is started (under 20 s)
 	@$(BIN)/python -m pytest -n auto tests/unit tests/vectors tests/security --ignore-glob='*/test_issuer_*' --ignore-glob='*/test_event_feed_*' --ignore-glob='*/test_redis_*'

@@ -26,7 +26,9 @@ from tocsin.vault import passphrase_option, read_private_key
 @json_option
 @click.pass_obj
 def wrap(context: Context, file: Path | None, alg: str | None, kid: str | None, passphrase_file: Path | None) -> None:
-    """Seal a private key for the setting signing_keys, and print the entry to paste.
+    """Seal a private key for the setting signing_keys.
+
+    Prints the entry to paste.
 
     The key is a new one for --alg; or that in FILE: PEM (PKCS #8, plain or under a passphrase), JWK, or an entry that
     is to be sealed anew, with the key-encryption key that the settings seal with now.

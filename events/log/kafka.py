@@ -276,6 +276,7 @@ async def _cut_off(producer: AIOKafkaProducer) -> None:
         if sender is not None and not sender.done():
             sender.cancel()
             await asyncio.wait([sender], timeout=STOP_SECONDS / 5)
+    await producer.client.close()  # it may have connected anew meanwhile
 
 
 async def _stopped(client: AIOKafkaProducer | AIOKafkaConsumer) -> None:

@@ -12,7 +12,7 @@ from issuer.endpoints.admin import ACTOR, KEYS, READ, needs, read_body, wait_sec
 from issuer.endpoints.answers import json_answer
 from issuer.endpoints.publication import published_within
 from issuer.endpoints.services import SERVICES, Services
-from issuer.errors import invalid_request
+from issuer.errors import StoreUnavailable, invalid_request
 from issuer.keys.key_list import read_list
 
 STANDBY_SECONDS: Final = 2.0
@@ -43,13 +43,16 @@ class RevokeKeyBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 @needs(READ)
 async def list_all(request: web.Request) -> web.Response:
     """``GET``: every token key with its state; ``id`` is that of the key set, ``listed`` the ``kid``s of the list of
-    configuration that is in force, in its order, and ``passed_over`` the state of those that can sign no more.
+    configuration that is in force, in its order, ``null`` while the store does not tell, and ``passed_over`` the
+    state of those that can sign no more.
     """
     services = request.app[SERVICES]
     keys = services.own_agent.verifier.state.keys
     said = {key.kid for key in read_list(services.settings.signing_keys) or ()}
     passed_over = {key.kid: key.state for key in keys.published if key.kid in said and not key.state.verifies}
-    listed = [key.kid for key in await services.keys.listed()]
+    listed = None
+    with suppress(StoreUnavailable):
+        listed = [key.kid for key in await services.keys.listed()]
     return json_answer(
         {"id": format_seq(keys.seq), "keys": _keys(services), "listed": listed, "passed_over": passed_over}
     )

@@ -213,7 +213,7 @@ class TokenKeys(msgspec.Struct, frozen=True, kw_only=True):
 class ListedTokenKeys(TokenKeys, frozen=True, kw_only=True):
     """With the list of configuration that is in force: ``kid``s in its order, and those that can sign no more."""
 
-    listed: list[str]
+    listed: list[str] | None
     passed_over: dict[str, Literal["retired", "revoked"]]
 
 

@@ -180,8 +180,9 @@ async def test_a_folder_that_may_not_be_written_is_told_and_still_read(tmp_path:
     made = DiskStore(folder)
     await made.replace(SNAPSHOT, [event(1)])
     await made.close()
-    for path in (*tmp_path.parents[:2], tmp_path, folder, *folder.iterdir()):
-        path.chmod(path.stat().st_mode | 0o555)
+    for path in (*tmp_path.parents[:3], tmp_path, folder, *folder.iterdir()):
+        if path.stat().st_mode & 0o555 != 0o555:
+            path.chmod(path.stat().st_mode | 0o555)
     store = DiskStore(folder)
     with as_nobody():
         assert await loaded(store) == (SNAPSHOT, [event(1)])

@@ -411,7 +411,7 @@ def test_help_names_every_command(shell: Shell) -> None:
         assert f"  {name} " in ran.out
 
 
-@pytest.mark.parametrize("group", ["bench", "client", "keys", "topics", "user"])
+@pytest.mark.parametrize("group", ["bench", "client", "config", "keys", "topics", "trust", "user"])
 def test_help_of_a_group_says_in_whole_words_what_each_of_its_commands_does(shell: Shell, group: str) -> None:
     ran = shell.tocsin(group, "--help")
 

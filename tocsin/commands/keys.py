@@ -26,7 +26,10 @@ for _private in (rewrap, import_key, export_key, wrap):
 @json_option
 @click.pass_obj
 def list_keys(context: Context) -> None:
-    """List the token keys with their states, and which are in the list of configuration."""
+    """List the token keys with their states.
+
+    And which are in the list of configuration.
+    """
     answer = asyncio.run(_call(context, "/admin/v1/keys", None))
     _show(context, answer)
     if answer["listed"]:

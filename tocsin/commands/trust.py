@@ -48,7 +48,9 @@ def command() -> None:
 @json_option
 @click.pass_obj
 def show(context: Context, file: Path | None) -> int:
-    """Show the event keys of the store: where each ended, and which may come next.
+    """Show the event keys of the store.
+
+    Where each ended, and which may come next.
 
     With a trust FILE, say where that differs. Exit code 1: it differs.
     """
@@ -71,7 +73,9 @@ def show(context: Context, file: Path | None) -> int:
 @json_option
 @click.pass_obj
 def successor(context: Context, out: Path, replace: bool, trust_out: Path | None) -> None:
-    """Make the key that may succeed the event key of today, and pin it in the store.
+    """Make the key that may succeed, and pin it.
+
+    That is the one after the event key of today; the store keeps its thumbprint.
 
     `tocsin init` has made one for a new installation. Agents hold to what their own trust file says: give them the new
     one.
@@ -99,7 +103,9 @@ def successor(context: Context, out: Path, replace: bool, trust_out: Path | None
 def succeed(
     context: Context, key: Path, next_out: Path, reason: str, stolen: bool, force: bool, trust_out: Path | None
 ) -> None:
-    """Have the successor sign from now on; the event key of today ends with the number that it has reached.
+    """Have the successor sign from now on.
+
+    The event key of today ends with the number that it has reached.
 
     Issuers and agents go on meanwhile. Agents that sleep catch up when they wake. The private half of the old key is
     removed from the store. Bring every issuer to this version first.
@@ -137,7 +143,9 @@ def succeed(
 @json_option
 @click.pass_obj
 def adopt(context: Context, key: Path, next_out: Path, reason: str, trust_out: Path) -> None:
-    """Have the successor sign though the event key of today is lost, and write the trust file anew.
+    """Go on with the successor when the key is lost.
+
+    It signs from now on, and the trust file is written anew.
 
     Stop the issuers first. No agent takes the successor's word alone: each needs the new trust file, as it got the
     first, and a restart. Until then it goes on with what it knows, and says how old that is.

@@ -39,10 +39,13 @@ class FolderLock:
         self._descriptor = descriptor
 
     def release(self) -> None:
-        """Give it back."""
+        """Give it back, at once: a child process that is just beginning may still have a copy."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
-            os.close(descriptor)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_UN)
+            finally:
+                os.close(descriptor)
 
     def _stands(self) -> bool:
         """Whether what we hold is still the file of that name: the folder may have been put in another's place."""
@@ -54,4 +57,6 @@ class FolderLock:
 
     def _forget(self) -> None:
         # The child's copy is closed; the parent's, which is the same lock, is not let go by that.
-        self.release()
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
