@@ -23,6 +23,8 @@ BULK_ANSWER_SECONDS: Final = 0.5
 BULK_SECONDS: Final = 5.0
 """To read or write a whole snapshot, in pieces each of which is answered within ``BULK_ANSWER_SECONDS``."""
 MAX_TEXT: Final = 200
+UNREACHABLE: Final = (redis.RedisError, OSError, RuntimeError)
+"""The last is uvloop's word for a connection that has been closed under a writer's hands."""
 
 
 class RedisRefused(StoreUnavailable):
@@ -114,7 +116,7 @@ class RedisConnection:
         except (TimeoutError, redis.TimeoutError) as error:
             self._failed(error, timed_out=True)
             raise StoreUnavailable("Redis did not answer in time", "timeout") from None
-        except (redis.RedisError, OSError) as error:
+        except UNREACHABLE as error:
             self._failed(error)
             raise StoreUnavailable(f"Redis cannot be reached: {self._text(error)}", "unreachable") from None
         except BaseException:  # cancelled, or a fault of the library
@@ -193,7 +195,7 @@ class BulkCalls:
         try:
             async with asyncio.timeout(connection.budget):
                 return await self._servers.nodes()
-        except (redis.RedisError, OSError) as error:  # TimeoutError is an OSError
+        except UNREACHABLE as error:  # TimeoutError is an OSError
             raise StoreUnavailable(f"Redis cannot be reached: {connection._text(error)}", "unreachable") from None  # noqa: SLF001
 
 
@@ -201,5 +203,5 @@ async def _close(servers: Servers) -> None:
     try:
         async with asyncio.timeout(DISCOVERY_SECONDS):
             await servers.close()
-    except (redis.RedisError, OSError) as error:
+    except UNREACHABLE as error:
         log.debug("redis_not_closed", extra={"error": type(error).__name__})
