@@ -16,6 +16,7 @@ class ClosedUnderOurHands:
     """As uvloop's transports are after a reset."""
 
     async def send(self, commands: Sequence[Command], node: object = None) -> list[Any]:
+        del commands, node
         raise RuntimeError("unable to perform operation on <TCPTransport closed=True>; the handler is closed")
 
 
