@@ -45,8 +45,7 @@ def token_digest(token: str) -> TokenDigest:
 
 def jti_digest(jti: str) -> TokenDigest:
     """The digest of a token identifier (RFC 7519 section 4.1.7)."""
-    digest: TokenDigest = _first_eight(sha256(jti.encode("utf-8", "surrogatepass")).digest())[0]
-    return digest
+    return digest_of(sha256(jti.encode("utf-8", "surrogatepass")).digest())
 
 
 def pack_digests(digests: Iterable[TokenDigest]) -> bytes:

@@ -5,6 +5,7 @@ any more, and none can say anything of a time that was not its own (``docs/adr/0
 """
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -121,9 +122,7 @@ class EventKeys:
 
     def copy(self) -> "EventKeys":
         """The same chain, which grows by itself from now on."""
-        twin = EventKeys(self.trust())
-        twin.fork, twin._heard = self.fork, dict(self._heard)
-        return twin
+        return copy(self)  # what it holds is replaced as a whole, never altered
 
     def since(self, generation: int) -> Sequence[Succession]:
         """The successions that were heard and made keys of a higher generation."""

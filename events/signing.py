@@ -141,8 +141,12 @@ class EventOpener:
         keys: grow by each succession that is opened.
     """
 
-    def __init__(self, trust: IssuerTrust) -> None:
+    def __init__(self, trust: IssuerTrust, keys: EventKeys | None = None) -> None:
         """Pin what ``trust`` names.
+
+        Args:
+            trust: the issuer and its keys.
+            keys: these keys, and what has succeeded them, where somebody knows that already.
 
         Raises:
             ValueError: as ``IssuerTrust.verifying_keys``.
@@ -150,14 +154,12 @@ class EventOpener:
         from events import jose
 
         self.issuer = trust.issuer
-        self.keys = EventKeys(trust)
+        self.keys = keys or EventKeys(trust)
         self._is_signed_by = jose.is_signed_by
 
     def copy(self) -> "EventOpener":
         """One that knows the same keys, and learns of others by itself."""
-        twin = EventOpener(self.keys.trust())
-        twin.keys = self.keys.copy()
-        return twin
+        return EventOpener(self.keys.trust(), self.keys.copy())
 
     def open(self, raw: UnverifiedEvent | bytes, stream: Stream) -> VerifiedEvent:
         """Check one event that was read from ``stream``.

@@ -404,11 +404,11 @@ async def _background(services: Services, event_log: EventLog) -> AsyncIterator[
     upkeep = KeyUpkeep(
         services.keys,
         services.own_agent,
-        services.relay,
         services.listed_keys,
         services.parts.live,
         services.leadership,
         housekeeping.advance_keys,
+        housekeeping.tell,
         services.followed,
     )
     services.relay.also_tell(upkeep)

@@ -86,16 +86,17 @@ class Housekeeping:
         if len(self._known) == LONGEST_REQUEST_ROUNDS:  # what a login rests on that is going on now is no older
             self._standing.forget(await self._families.oldest_gsq(self._known[0]))
         await self.advance_keys()
-        self._tell(await self._keys.replenish())
+        self.tell(await self._keys.replenish())
 
     async def advance_keys(self) -> None:
         """Do what is due in the life of the keys. Errors as of ``once``."""
         async with self._database.read() as connection:
             horizon = await read_horizon(connection, self._database, self._ceiling)
         life = horizon.past_every_token - horizon.newest
-        self._tell(await self._keys.advance(dead_before=horizon.now - life, leader=self._leadership))
+        self.tell(await self._keys.advance(dead_before=horizon.now - life, leader=self._leadership))
 
-    def _tell(self, event: SignedEvent | None) -> None:
+    def tell(self, event: SignedEvent | None) -> None:
+        """Let what has been committed hold here, and go out; nothing is nothing to tell."""
         if event is not None:
             self._own_agent.hear(event)
             self._relay.offer(event)

@@ -10,6 +10,7 @@ from issuer.keys.choice import key_wrappers
 from issuer.keys.exchange import read_key
 from issuer.keys.generation import PrivateJwk, generate
 from issuer.keys.key_list import ListedKey, SealedEntry
+from issuer.keys.list_opening import listed_key
 from issuer.keys.vault import TOKEN_KEY, seal
 from issuer.keys.wrapping import Wrappers
 from issuer.settings import IssuerSettings
@@ -56,8 +57,7 @@ async def _wrapped(
     else:
         jwk = read_private_key(file, kid, passphrase_file)
     jwk = PrivateJwk({**jwk, "kid": kid or jwk["kid"]})
-    sealed = await seal(wrappers.current, jwk, TOKEN_KEY)
-    found = ListedKey(kid=jwk["kid"], alg=jwk["alg"], kek_id=sealed.kek_id, sealed=sealed.sealed).text()
+    found = listed_key(await seal(wrappers.current, jwk, TOKEN_KEY)).text()
     try:
         found.check()
     except ValueError as error:

@@ -1,7 +1,7 @@
 """Token keys as the store has them: what is asked of their rows in a transaction."""
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from sqlalchemy import RowMapping, select
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -18,10 +18,34 @@ MOST_RETIRED: Final = 500
 """Retired keys in a key set: it is one event, and keys that rotate themselves would fill it in time."""
 
 
-async def token_keys(connection: AsyncConnection) -> Sequence[RowMapping]:
+async def token_key_rows(connection: AsyncConnection) -> Sequence[RowMapping]:
     """The rows of all token keys, oldest first."""
     query = select(keys).where(keys.c.use == TOKEN_KEY).order_by(keys.c.created_at, keys.c.kid)
     return (await connection.execute(query)).mappings().all()
+
+
+async def token_keys(connection: AsyncConnection) -> list[TokenKey]:
+    """All token keys as the rules of their life see them, oldest first."""
+    return [
+        TokenKey(
+            kid=row["kid"],
+            alg=row["alg"],
+            state=KeyState(row["state"]),
+            changed_at=row["changed_at"],
+            published_seq=row["published_seq"] or 0,
+            signatures=row["signatures"],
+            due_since=row["due_since"],
+            due_reason=row["due_reason"],
+            rank=row["list_rank"],
+        )
+        for row in await token_key_rows(connection)
+    ]
+
+
+async def known_keys(connection: AsyncConnection) -> Sequence[Mapping[str, Any]]:
+    """Every key that is or was here, with what tells it from others."""
+    query = select(keys.c.kid, keys.c.use, keys.c.state, keys.c.public_jwk)
+    return [dict(row) for row in (await connection.execute(query)).mappings()]
 
 
 async def refuse_known(connection: AsyncConnection, jwk: Jwk) -> None:
@@ -30,13 +54,16 @@ async def refuse_known(connection: AsyncConnection, jwk: Jwk) -> None:
     Raises:
         Conflict: one is; the message names the key that is there, and its state.
     """
-    for row in (await connection.execute(select(keys))).mappings():
+    for row in await known_keys(connection):
         if row["kid"] == jwk["kid"]:
             raise Conflict(f"there is a key {row['kid']} already ({row['use']}, {row['state']}): a kid is used once")
         if same_key(row["public_jwk"], jwk):
-            raise Conflict(
-                f"it is the key {row['kid']} ({row['use']}, {row['state']}), which a new name does not change"
-            )
+            raise Conflict(renamed(row))
+
+
+def renamed(row: Mapping[str, Any]) -> str:
+    """What is said of a key that is there under another name."""
+    return f"it is the key {row['kid']} ({row['use']}, {row['state']}), which a new name does not change"
 
 
 def told(rows: Sequence[RowMapping]) -> list[RowMapping]:
@@ -44,17 +71,3 @@ def told(rows: Sequence[RowMapping]) -> list[RowMapping]:
     retired = sorted((row["changed_at"], row["kid"]) for row in rows if row["state"] == KeyState.RETIRED)
     forgotten = {kid for _, kid in retired[:-MOST_RETIRED]}
     return [row for row in rows if row["kid"] not in forgotten]
-
-
-def token_key(row: RowMapping) -> TokenKey:
-    return TokenKey(
-        kid=row["kid"],
-        alg=row["alg"],
-        state=KeyState(row["state"]),
-        changed_at=row["changed_at"],
-        published_seq=row["published_seq"] or 0,
-        signatures=row["signatures"],
-        due_since=row["due_since"],
-        due_reason=row["due_reason"],
-        rank=row["list_rank"],
-    )

@@ -7,14 +7,14 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
-from sqlalchemy import RowMapping, select, update
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from events import KeySet, KeyState, PublishedKey, SignedEvent, Stream
 from issuer.errors import Conflict, NotFound
 from issuer.fleet.registry import read_members
 from issuer.keys.generation import PrivateJwk
-from issuer.keys.key_rows import refuse_known, token_key, token_keys, told
+from issuer.keys.key_rows import refuse_known, token_key_rows, token_keys, told
 from issuer.keys.life_cycle import (
     KeyPolicy,
     Postpone,
@@ -136,7 +136,8 @@ class KeyService:
             if why_not:
                 reason = f"{reason} (forced: {why_not})" if len(reason) + len(why_not) < MAX_REASON - 16 else reason
                 log.warning("key_rotation_forced", extra={"alg": alg, "past": why_not})
-            return await self._rotate(connection, alg, standby, reason=reason, actor=actor)
+            await self._succeed(connection, alg, standby)
+            return await self._publish(connection, reason=reason, actor=actor)
 
     async def why_not(self, alg: str | None = None) -> str:
         """What the standby of an algorithm waits for, in words; nothing when it may sign.
@@ -196,36 +197,22 @@ class KeyService:
         while True:
             async with self._database.write(urgent=True) as connection:
                 await one_at_a_time(connection)
-                rows = await token_keys(connection)
-                row = next((row for row in rows if row["kid"] == kid), None)
-                if row is None:
+                there = await token_keys(connection)
+                key = next((key for key in there if key.kid == kid), None)
+                if key is None:
                     raise NotFound(f"no token key has the kid {kid!r}")
-                state, alg = KeyState(row["state"]), row["alg"]
-                if state is KeyState.REVOKED:
+                if key.state is KeyState.REVOKED:
                     raise Conflict(f"key {kid} is revoked already")
-                if state is not KeyState.ACTIVE or fresh is not None or heir(_in_order(rows), alg) is not None:
-                    return await self._revoke(connection, rows, row, fresh, reason=reason, actor=actor)
-            fresh = await self._vault.generate(alg)
-
-    async def _revoke(
-        self,
-        connection: AsyncConnection,
-        rows: Sequence[RowMapping],
-        row: RowMapping,
-        fresh: SealedKey | None,
-        *,
-        reason: str,
-        actor: str,
-    ) -> SignedEvent:
-        await self._move(connection, row["kid"], KeyState.REVOKED)
-        await connection.execute(update(keys).where(keys.c.kid == row["kid"]).values(list_rank=None))
-        if row["state"] == KeyState.ACTIVE:
-            found = heir(_in_order(rows), row["alg"])
-            if found is not None:
-                await self._move(connection, found.kid, KeyState.ACTIVE)
-            elif fresh is not None:
-                await self._vault.add(connection, fresh, KeyState.ACTIVE)
-        return await self._publish(connection, reason=reason, actor=actor)
+                signs, following = key.state is KeyState.ACTIVE, heir(there, key.alg)
+                if not signs or following is not None or fresh is not None:
+                    await self._move(connection, kid, KeyState.REVOKED)
+                    await connection.execute(update(keys).where(keys.c.kid == kid).values(list_rank=None))
+                    if signs and following is not None:
+                        await self._move(connection, following.kid, KeyState.ACTIVE)
+                    elif signs and fresh is not None:
+                        await self._vault.add(connection, fresh, KeyState.ACTIVE)
+                    return await self._publish(connection, reason=reason, actor=actor)
+            fresh = await self._vault.generate(key.alg)
 
     async def replenish(self) -> SignedEvent | None:
         """Make the standby keys that are missing, as after an emergency; the event that tells of them, if any.
@@ -294,13 +281,13 @@ class KeyService:
     async def listed(self) -> list[TokenKey]:
         """The keys of the list of configuration that is in force, in its order."""
         async with self._database.read() as connection:
-            found = _in_order(await token_keys(connection))
+            found = await token_keys(connection)
         return sorted((key for key in found if key.rank is not None), key=lambda key: key.rank or 0)
 
     async def has_list_settled(self) -> bool:
         """Whether the keys sign that are to sign by the list of configuration, and none that it has no more."""
         async with self._database.read() as connection:
-            found = _in_order(await token_keys(connection))
+            found = await token_keys(connection)
         signing = [(key, listed_first(found, key.alg)) for key in found if key.state is KeyState.ACTIVE]
         return not any(first not in (None, key) or key.due_reason == REMOVED for key, first in signing)
 
@@ -311,7 +298,7 @@ class KeyService:
     async def _situation(self, connection: AsyncConnection, dead_before: float) -> Situation:
         members, now = await read_members(connection, self._database)
         return Situation(
-            keys=_in_order(await token_keys(connection)),
+            keys=await token_keys(connection),
             published=await published_mark(connection, Stream.KEYS),
             members=members,
             now=now,
@@ -354,36 +341,25 @@ class KeyService:
         reason = "; ".join(dict.fromkeys(reasons))[:MAX_REASON]
         return await self._publish(connection, reason=reason, actor="system")
 
-    async def _rotate(
-        self, connection: AsyncConnection, alg: str, standby: SealedKey | None, *, reason: str, actor: str
-    ) -> SignedEvent:
-        await self._succeed(connection, alg, standby)
-        return await self._publish(connection, reason=reason, actor=actor)
-
     async def _succeed(self, connection: AsyncConnection, alg: str, standby: SealedKey | None) -> None:
         """Let the heir sign in the place of the key that does, and have another standby where one was used up."""
-        rows = await token_keys(connection)
-        for row in rows:
-            if row["alg"] == alg and row["state"] == KeyState.ACTIVE:
-                await self._move(connection, row["kid"], KeyState.RETIRING)
-        await self._promote(connection, rows, alg, standby)
+        there = await token_keys(connection)
+        found = heir(there, alg)
+        if found is None:
+            raise Conflict(NO_STANDBY.format(alg=alg))
+        for key in there:
+            if key.alg == alg and key.state is KeyState.ACTIVE:
+                await self._move(connection, key.kid, KeyState.RETIRING)
+        await self._move(connection, found.kid, KeyState.ACTIVE)
+        if standby is not None and found.rank is None:
+            await self._vault.add(connection, standby, KeyState.PENDING)
 
     async def _missing(self, connection: AsyncConnection, state: KeyState = KeyState.ACTIVE) -> list[str]:
         """The algorithms that have no key in a state; of standbys, none of the vault's own."""
         # An imported key may verify alone, so that its algorithm has keys and none that signs.
-        rows = [row for row in await token_keys(connection) if row["state"] == state]
-        have = {row["alg"] for row in rows if state is not KeyState.PENDING or row["list_rank"] is None}
+        there = [key for key in await token_keys(connection) if key.state is state]
+        have = {key.alg for key in there if state is not KeyState.PENDING or key.rank is None}
         return [alg for alg in self._algorithms if alg not in have]
-
-    async def _promote(
-        self, connection: AsyncConnection, rows: Sequence[RowMapping], alg: str, standby: SealedKey | None
-    ) -> None:
-        found = heir(_in_order(rows), alg)
-        if found is None:
-            raise Conflict(NO_STANDBY.format(alg=alg))
-        await self._move(connection, found.kid, KeyState.ACTIVE)
-        if standby is not None and found.rank is None:
-            await self._vault.add(connection, standby, KeyState.PENDING)
 
     async def _move(self, connection: AsyncConnection, kid: str, state: KeyState) -> None:
         entered = {"state": state.value, "changed_at": self._database.time(), "due_since": None, "due_reason": ""}
@@ -398,7 +374,7 @@ class KeyService:
                 jwk=row["public_jwk"] if KeyState(row["state"]).verifies else None,
                 changed_at=round(row["changed_at"], 3),
             )
-            for row in told(await token_keys(connection))
+            for row in told(await token_key_rows(connection))
         )
         event = await self._outbox.append(
             connection, Stream.KEYS, KeySet(keys=published, reason=reason, actor=actor[:MAX_ACTOR])
@@ -406,10 +382,6 @@ class KeyService:
         new = (keys.c.use == TOKEN_KEY) & keys.c.published_seq.is_(None)
         await connection.execute(update(keys).where(new).values(published_seq=event.seq))
         return event
-
-
-def _in_order(rows: Sequence[RowMapping]) -> list[TokenKey]:
-    return [token_key(row) for row in rows]
 
 
 def _refuse_against_list(situation: Situation, alg: str) -> None:

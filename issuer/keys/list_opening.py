@@ -4,20 +4,25 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import inspect, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import inspect
 
 from issuer.errors import SealBroken, StoreUnavailable, WrapperUnavailable
 from issuer.keys.choice import key_wrappers
 from issuer.keys.exchange import KeyUnusable, read_key, same_key
 from issuer.keys.generation import public
 from issuer.keys.key_list import SETTING, ListedKey, named, read_list
+from issuer.keys.key_rows import known_keys, renamed
 from issuer.keys.vault import TOKEN_KEY, SealedKey
 from issuer.keys.wrapping import Wrappers
 from issuer.settings import IssuerSettings
 from issuer.store.database import Database
 from issuer.store.schema import keys
 from verifier_agent import SettingInvalid
+
+
+def listed_key(key: SealedKey) -> ListedKey:
+    """A sealed key as an entry of the list."""
+    return ListedKey(kid=key.jwk["kid"], alg=key.jwk["alg"], kek_id=key.kek_id, sealed=key.sealed)
 
 
 class ListOpening:
@@ -122,12 +127,6 @@ class ListCheck:
             await database.close()
 
 
-async def known_keys(connection: AsyncConnection) -> Sequence[Mapping[str, Any]]:
-    """Every key that is or was here, with what tells it from others."""
-    query = select(keys.c.kid, keys.c.use, keys.c.state, keys.c.public_jwk)
-    return [dict(row) for row in (await connection.execute(query)).mappings()]
-
-
 def refuse_reused(listed: Sequence[ListedKey], opened: Sequence[SealedKey], known: Iterable[Mapping[str, Any]]) -> None:
     """Make sure that neither a name nor a key is used twice, also of keys that are retired or revoked.
 
@@ -144,7 +143,4 @@ def refuse_reused(listed: Sequence[ListedKey], opened: Sequence[SealedKey], know
                     "a kid is used once"
                 )
             if row["kid"] != entry.kid and same_key(row["public_jwk"], key.jwk):
-                raise SettingInvalid(
-                    f"{named(place, entry)}: it is the key {row['kid']} ({row['use']}, {row['state']}), which a new "
-                    "name does not change"
-                )
+                raise SettingInvalid(f"{named(place, entry)}: {renamed(row)}")

@@ -12,9 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from events import KeyState, SignedEvent
 from issuer.keys.key_list import ListedKey
-from issuer.keys.key_rows import token_key, token_keys
+from issuer.keys.key_rows import known_keys, token_keys
 from issuer.keys.key_service import KeyService, Leader
-from issuer.keys.list_opening import ListOpening, known_keys, refuse_reused
+from issuer.keys.list_opening import ListOpening, refuse_reused
 from issuer.keys.listing import REMOVED, Listing, Wanted, listing
 from issuer.keys.vault import KeyVault, SealedKey, one_at_a_time
 from issuer.store.database import Database
@@ -94,7 +94,7 @@ class ListedKeys:
             return await self._service.say_again(connection, reason=f"signing_keys: {order}", actor=ACTOR)
 
     async def _plan(self, connection: AsyncConnection, wanted: Sequence[Wanted]) -> Listing | None:
-        return listing([token_key(row) for row in await token_keys(connection)], wanted)
+        return listing(await token_keys(connection), wanted)
 
     async def _carry_out(self, connection: AsyncConnection, change: Listing, opened: Mapping[str, SealedKey]) -> None:
         async def note(kid: str, **values: object) -> None:

@@ -18,7 +18,6 @@ from issuer.keys.key_service import KeyService
 from issuer.keys.listed_keys import ListedKeys
 from issuer.leadership import Leadership, LeadershipLost
 from issuer.outbox.own_agent import OwnAgent
-from issuer.outbox.relay import Relay
 from issuer.settings import IssuerSettings
 from verifier_agent import SettingInvalid
 from verifier_agent.hot import Live
@@ -45,11 +44,11 @@ class KeyUpkeep:
         self,
         keys: KeyService,
         own_agent: OwnAgent,
-        relay: Relay,
         listed_keys: ListedKeys,
         live: Live[IssuerSettings],
         leadership: Leadership,
         advance: Callable[[], Awaitable[None]],
+        tell: Callable[[SignedEvent | None], None],
         followed: Following | None = None,
     ) -> None:
         """Set up.
@@ -57,21 +56,21 @@ class KeyUpkeep:
         Args:
             keys: the token keys.
             own_agent: knows the newest key set.
-            relay: is offered what is done here.
             listed_keys: those of configuration.
             live: has the list.
             leadership: whether this replica puts it into force.
             advance: does what is due in the life of the keys.
+            tell: has what is done here, if anything was, hold and go out.
             followed: what keeps the settings up to date, if anything does.
         """
         self.refused: str | None = None
         self._keys = keys
         self._own_agent = own_agent
-        self._relay = relay
         self._listed_keys = listed_keys
         self._live = live
         self._leadership = leadership
         self._advance = advance
+        self._tell = tell
         self._followed = followed
         self._asked = asyncio.Event()
         self._decided_here = False
@@ -153,8 +152,3 @@ class KeyUpkeep:
         if detail != self.refused:
             log.error("key_list_refused", extra={"detail": detail})
         self.refused = detail
-
-    def _tell(self, event: SignedEvent | None) -> None:
-        if event is not None:
-            self._own_agent.hear(event)
-            self._relay.offer(event)

@@ -15,6 +15,7 @@ import msgspec
 from issuer.keys.choice import key_wrappers
 from issuer.keys.generation import generate
 from issuer.keys.key_list import ListedKey
+from issuer.keys.list_opening import listed_key
 from issuer.keys.vault import TOKEN_KEY, seal
 from issuer.settings import IssuerSettings
 from tocsin.delivery import Site, Spread, fetch_token, site
@@ -195,5 +196,4 @@ async def _entry(place: Site) -> ListedKey:
     """A new key for the list."""
     wrappers = await key_wrappers(Sources.find({}, place.config).read(IssuerSettings))
     jwk = await asyncio.to_thread(generate, "ES256")
-    sealed = await seal(wrappers.current, jwk, TOKEN_KEY)
-    return ListedKey(kid=jwk["kid"], alg=jwk["alg"], kek_id=sealed.kek_id, sealed=sealed.sealed)
+    return listed_key(await seal(wrappers.current, jwk, TOKEN_KEY))

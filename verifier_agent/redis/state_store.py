@@ -17,13 +17,13 @@ from verifier_agent.redis.frames import read_frames, write_frames
 from verifier_agent.redis.keys import RedisKeys
 from verifier_agent.redis.lease import KEPT_SECONDS, Fence, RedisLease
 from verifier_agent.saved import SavedEvent, SavedState, SealedSnapshot
+from verifier_agent.saved.protocol import LONGEST_SEAL
 
 log = logging.getLogger(__name__)
 
 PIECE: Final = 512 * 1024
 PIECES_AT_ONCE: Final = 8
-MAX_HEAD: Final = 512 * 1024
-"""Bytes; a seal comes with every succession of event keys, a few kilobytes each."""
+MAX_HEAD: Final = LONGEST_SEAL
 MAX_SEAL: Final = MAX_HEAD - 64
 MAX_SNAPSHOT: Final = 128 << 20
 """Bytes; about 12,000,000 digests."""

@@ -40,12 +40,11 @@ class FolderLock:
 
     def release(self) -> None:
         """Give it back, at once: a child process that is just beginning may still have a copy."""
-        descriptor, self._descriptor = self._descriptor, None
-        if descriptor is not None:
+        if self._descriptor is not None:
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_UN)
+                fcntl.flock(self._descriptor, fcntl.LOCK_UN)
             finally:
-                os.close(descriptor)
+                self._forget()
 
     def _stands(self) -> bool:
         """Whether what we hold is still the file of that name: the folder may have been put in another's place."""
@@ -56,7 +55,7 @@ class FolderLock:
         return False
 
     def _forget(self) -> None:
-        # The child's copy is closed; the parent's, which is the same lock, is not let go by that.
+        # A child's copy is closed; the parent's, which is the same lock, is not let go by that.
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             os.close(descriptor)

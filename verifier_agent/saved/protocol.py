@@ -6,12 +6,15 @@ slower or stale, and never make it forget.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
 from events import Stream
 from events.trust import MOST_KEYS
+
+LONGEST_SEAL: Final = 512 * 1024
+"""Bytes; it comes with every succession of event keys, a few kilobytes each."""
 
 
 class SealedSnapshot(msgspec.Struct, frozen=True):

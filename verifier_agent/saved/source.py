@@ -10,15 +10,13 @@ from events.errors import LogError, LogMisconfigured
 from events.log.feed_access import FeedAccess
 from events.log.feed_settings import FeedSettings
 from verifier_agent.errors import SettingInvalid, StoreUnavailable
-from verifier_agent.saved.protocol import SealedSnapshot
+from verifier_agent.saved.protocol import LONGEST_SEAL, SealedSnapshot
 
 PATH: Final = "/snapshot"
 CONNECT_SECONDS: Final = 5.0
 ANSWER_SECONDS: Final = 30.0
 FETCH_SECONDS: Final = 120.0
 MAX_BYTES: Final = 1 << 30
-LONGEST_SEAL: Final = 512 * 1024
-"""Bytes; it comes with every succession of event keys, a few kilobytes each."""
 _CHUNK: Final = 64 * 1024
 
 
