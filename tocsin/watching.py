@@ -25,6 +25,7 @@ from events import (
 )
 from events.digests import DIGEST_BYTES
 from events.log import Entry, EventLog
+from events.log.reading import entries_of
 from events.streams import SEQUENCED
 from tocsin.admin_client import AdminClient
 from tocsin.errors import CommandFailed
@@ -93,15 +94,9 @@ class LogWatch:
 
     async def _learn_keys(self, event_log: EventLog) -> None:
         """Hear of the successions of event keys, without which nothing could be opened that the newest has signed."""
-        position, head = None, await event_log.head(Stream.KEYS)
-        while head is not None and (position is None or position < head):
-            entries = await event_log.read({Stream.KEYS: position}, wait=READ_SECONDS)
-            if not entries:
-                return
-            for entry in entries:
-                position = entry.position
-                with suppress(EventRefused):  # it is shown when its turn comes
-                    self._opener.open(entry.data, Stream.KEYS)
+        async for entry in entries_of(event_log, Stream.KEYS):
+            with suppress(EventRefused):  # it is shown when its turn comes
+                self._opener.open(entry.data, Stream.KEYS)
 
     async def _begin(self, event_log: EventLog, stream: Stream) -> int | None:
         head = await event_log.head(stream)

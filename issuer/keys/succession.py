@@ -85,7 +85,7 @@ class EventKeySuccession:
         """
         async with self._database.write() as connection:
             await _lock(connection)
-            current = (await self._chain(connection))[-1]
+            current = (await self._as_it_stands(connection)).keys[-1]
             if current.successor and not replace:
                 raise Conflict(f"event key {current.kid} has a successor already, {current.successor}")
             await change_in_chain(connection, msgspec.structs.replace(current, successor=heir))
@@ -115,16 +115,13 @@ class EventKeySuccession:
         key = named_by_itself(successor)
         sealed = await self._vault.seal(key, EVENT_KEY)
         async with self._database.write(urgent=True) as connection:
-            await _lock(connection)  # 1
-            chain = await self._chain(connection)
-            self._check_successor(chain, key)  # 2
-            await self._check_holders(connection, sealed)  # 3
+            chain = await self._before(connection, sealed)  # 1 to 3
             if not force:
-                await self._check_agents(connection, chain)  # 4
-            event_opener = EventOpener(trust_in(self._issuer, chain))
+                await self._check_agents(connection, chain.keys)  # 4
+            ended = chain.keys[-1]
             record = succession(
                 self._issuer,
-                chain[-1].jwk,
+                ended.jwk,
                 EventKey(key),
                 heir=heir,
                 ends=await _ends(connection, and_one_more=True),
@@ -134,9 +131,9 @@ class EventKeySuccession:
                 actor=actor,
             )
             event = await self._outbox.append(connection, Stream.KEYS, record)  # 5
-            event_opener.open(event.text, Stream.KEYS)
+            EventOpener(chain.trust).open(event.text, Stream.KEYS)
             by = SignedSuccession(event.seq, event.digest, event.text)
-            await self._take_over(connection, chain[-1], record.ends, sealed, heir, by)
+            await self._take_over(connection, ended, record.ends, sealed, heir, by)
             await self._token_keys.say_again(connection, reason=f"first of event key {key['kid']}", actor=actor)  # 6
             return msgspec.structs.replace(await self._as_it_stands(connection), seq=event.seq)
 
@@ -152,15 +149,24 @@ class EventKeySuccession:
         key = named_by_itself(successor)
         sealed = await self._vault.seal(key, EVENT_KEY)
         async with self._database.write(urgent=True) as connection:
-            await _lock(connection)
-            chain = await self._chain(connection)
-            self._check_successor(chain, key)
-            await self._check_holders(connection, sealed)
-            await self._take_over(connection, chain[-1], await _ends(connection), sealed, heir)
+            chain = await self._before(connection, sealed)
+            await self._take_over(connection, chain.keys[-1], await _ends(connection), sealed, heir)
             await self._token_keys.say_again(
                 connection, reason=f"event key {key['kid']} adopted: {reason}", actor=actor
             )
             return await self._as_it_stands(connection)
+
+    async def _before(self, connection: AsyncConnection, sealed: SealedKey) -> Chain:
+        """The chain as it stands, locked, when this key may be the next of it.
+
+        Raises:
+            Conflict: it may not: see steps 2 and 3 of ``succeed``.
+        """
+        await _lock(connection)
+        chain = await self._as_it_stands(connection)
+        self._check_successor(chain.keys, sealed.jwk)
+        await self._check_holders(connection, sealed)
+        return chain
 
     async def _take_over(
         self,
@@ -203,11 +209,6 @@ class EventKeySuccession:
                 f"{len(left)} agents could not follow: {named(left)}. Bring them up to date and give them the trust "
                 "file with the successor in it; or force it, and they are stale until you do"
             )
-
-    async def _chain(self, connection: AsyncConnection) -> Sequence[ChainKey]:
-        chain = await read_chain(connection)
-        trust_in(self._issuer, chain)
-        return chain
 
     async def _as_it_stands(self, connection: AsyncConnection) -> Chain:
         chain = await read_chain(connection)

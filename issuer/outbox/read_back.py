@@ -7,15 +7,15 @@ What a recovery has abandoned is not looked at any more.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Final
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from events import EventOpener, EventRefused, Heartbeat, LogUnavailable, Stream, format_seq, unpack
-from events.log import Entry, EventLog
+from events import EventOpener, EventRefused, Heartbeat, Stream, format_seq, unpack
+from events.log import EventLog
+from events.log.reading import READ_SECONDS, entries_of
 from events.sequence import Intervals
 from events.streams import SEQUENCED
 from issuer.errors import IssuerError
@@ -27,7 +27,6 @@ from issuer.store.schema import outbox
 log = logging.getLogger(__name__)
 
 BATCH: Final = 500
-READ_BACK_SECONDS: Final = 2.0
 
 
 class LogAheadOfStore(IssuerError):
@@ -40,22 +39,6 @@ class LogAheadOfStore(IssuerError):
     def __init__(self, message: str, head: int) -> None:
         super().__init__(message)
         self.incarnation = unpack(head)[0]
-
-
-async def entries_of(event_log: EventLog, stream: Stream) -> AsyncIterator[Entry]:
-    """Every entry of a stream, up to where it ends now.
-
-    Raises:
-        LogError: it cannot be read to its end.
-    """
-    position, end = None, await event_log.head(stream)
-    while end is not None and (position is None or position < end):
-        entries = await event_log.read({stream: position}, wait=READ_BACK_SECONDS)
-        for entry in entries:
-            position = entry.position
-            yield entry
-        if not entries:
-            raise LogUnavailable(f"the log of {stream} ends at {end} but cannot be read beyond {position}")
 
 
 class ReadBack:
@@ -127,7 +110,7 @@ class ReadBack:
         if end is None:
             return
         before = end - 1 if end else None
-        for entry in await self._log.read({Stream.HEARTBEATS: before}, wait=READ_BACK_SECONDS):
+        for entry in await self._log.read({Stream.HEARTBEATS: before}, wait=READ_SECONDS):
             with suppress(EventRefused):
                 event = self._opener.copy().open(entry.data, Stream.HEARTBEATS)
                 await self._outbox.skip_heartbeats(event.seq)

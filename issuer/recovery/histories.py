@@ -9,10 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from events import Baseline, EventOpener, EventRefused, Heartbeat, RefusalCode, SignedEvent, Stream
 from events.log import EventLog
+from events.log.reading import entries_of
 from events.sequence import Intervals
 from events.streams import SEQUENCED
 from issuer.outbox.incarnations import abandoned_by, follows_of
-from issuer.outbox.read_back import entries_of
 from issuer.store.schema import outbox, streams
 
 

@@ -24,6 +24,7 @@ from verifier_agent import Agent, AgentSettings, RejectionCode, Sources, TokenRe
 from verifier_agent.clocks import SystemClock
 from verifier_agent.consul import ConsulSettings
 from verifier_agent.hot import HotConfiguration
+from verifier_agent.hot.configured import configured_agent
 from verifier_agent.hot.following import following
 
 
@@ -78,8 +79,7 @@ def _refuses(agent: Agent, token: str) -> bool:
 @asynccontextmanager
 async def _running(agent: Agent, configuration: HotConfiguration) -> AsyncIterator[None]:
     """The agent, and its configuration followed, as ``tocsin agent`` does."""
-    live, consul = configuration.live(AgentSettings), configuration.sources.read(ConsulSettings)
-    configuration.also_tell(lambda _: agent.reconfigure(live.now))
+    consul = configuration.sources.read(ConsulSettings)
     async with following(configuration, consul, "agent", SystemClock()), agent:
         yield
 
@@ -90,9 +90,8 @@ async def main(configs: dict[str, Path]) -> None:
     configurations = {
         name: HotConfiguration([AgentSettings], Sources.find({}, config), ALL_NAMES) for name, config in configs.items()
     }
-    settings = {name: each.live(AgentSettings).now for name, each in configurations.items()}
-    agents = {name: Agent(each) for name, each in settings.items()}
-    load = Load(agents, {name: each.max_staleness for name, each in settings.items()})
+    agents = {name: configured_agent(each) for name, each in configurations.items()}
+    load = Load(agents, {name: each.live(AgentSettings).now.max_staleness for name, each in configurations.items()})
     say({"agents": sorted(agents)})
     tasks = [
         asyncio.create_task(load.run()),

@@ -5,10 +5,11 @@ import click
 from tocsin import logs, serving
 from tocsin.command import Context, json_option
 from tocsin.settings import LogSettings
-from verifier_agent import Agent, AgentSettings
+from verifier_agent import AgentSettings
 from verifier_agent.clocks import SystemClock
 from verifier_agent.consul import ConsulSettings
 from verifier_agent.hot import HotConfiguration
+from verifier_agent.hot.configured import configured_agent
 from verifier_agent.hot.following import following, registered
 from verifier_agent.sidecar import SidecarSettings
 from verifier_agent.sidecar.app import create_app
@@ -29,7 +30,7 @@ def command(context: Context, port: int | None) -> None:
 
 async def _serve(context: Context, configuration: HotConfiguration, port: int | None) -> None:
     sidecar, consul = configuration.live(SidecarSettings).now, context.read(ConsulSettings)
-    live, host = configuration.live(AgentSettings), sidecar.sidecar_host
+    host = sidecar.sidecar_host
     logs.follow(configuration)
 
     def started(actual: int) -> None:
@@ -38,10 +39,8 @@ async def _serve(context: Context, configuration: HotConfiguration, port: int | 
 
     listening = serving.Listening(host=host, port=sidecar.sidecar_port if port is None else port)
     async with following(configuration, consul, FOLDER, SystemClock()) as followed:
-        agent = Agent(live.now)
-        configuration.also_tell(lambda _: agent.reconfigure(live.now))
         await serving.serve(
-            create_app(agent, followed),
+            create_app(configured_agent(configuration), followed),
             listening,
             started,
             beside=lambda actual: registered(followed.consul, consul, SERVICE, host, actual),

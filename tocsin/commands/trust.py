@@ -1,7 +1,7 @@
 """``tocsin trust``: the event keys, which agents pin, and how one succeeds another."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from issuer.settings import IssuerSettings
 from tocsin.command import Context, json_option
 from tocsin.errors import WRONG_USE, CommandFailed
 from tocsin.offline_key import make_successor, read_offline
+from verifier_agent import SettingInvalid
 
 ACTOR = "tocsin trust"
 
@@ -83,11 +84,12 @@ def successor(context: Context, out: Path, replace: bool, trust_out: Path | None
     settings: IssuerSettings = context.read(IssuerSettings)
     made: list[Path] = []
     heir = make_successor(out, made)
-    try:
-        chain = asyncio.run(_pin(settings, heir, replace=replace))
-    except BaseException:
-        _remove(made)  # nothing names it
-        raise
+
+    async def run() -> Chain:
+        async with succession_of(settings, lost=True) as succession:
+            return await succession.pin(heir, replace=replace)
+
+    chain = _run_or_remove(run, made)
     _told(context, chain, out, trust_out, f"the successor of event key {chain.keys[-1].kid} is {heir}")
 
 
@@ -167,20 +169,17 @@ async def _show(settings: IssuerSettings) -> Chain:
         return await succession.show()
 
 
-async def _pin(settings: IssuerSettings, heir: str, *, replace: bool) -> Chain:
-    async with succession_of(settings, lost=True) as succession:
-        return await succession.pin(heir, replace=replace)
-
-
-def _run_or_remove(run: Any, made: Sequence[Path]) -> Chain:
-    """Do it; where it was refused, the key after it is not needed."""
+def _run_or_remove(run: Callable[[], Coroutine[Any, Any, Chain]], made: Sequence[Path]) -> Chain:
+    """Do it; where it was refused, the key that was made for it is not needed."""
     try:
-        chain: Chain = asyncio.run(run())
+        return asyncio.run(run())
+    except SettingInvalid:
+        _remove(made)
+        raise
     except IssuerError as error:
         if not error.retryable:  # otherwise it may have been done all the same, and the file is all there is of the key
             _remove(made)
         raise
-    return chain
 
 
 def _another(heir: str, key: str, made: Sequence[Path]) -> str:

@@ -18,10 +18,11 @@ import msgspec
 
 from tocsin.serving import run
 from tocsin.settings import ALL_NAMES
-from verifier_agent import Agent, AgentSettings, Sources, TokenRejected
+from verifier_agent import AgentSettings, Sources, TokenRejected
 from verifier_agent.clocks import SystemClock
 from verifier_agent.consul import ConsulSettings
 from verifier_agent.hot import HotConfiguration
+from verifier_agent.hot.configured import configured_agent
 from verifier_agent.hot.following import following
 
 FOLDER: Final = "agent"
@@ -32,10 +33,9 @@ class Configured:
 
     def __init__(self, sources: Sources) -> None:
         self.configuration = HotConfiguration([AgentSettings], sources, ALL_NAMES)
-        self._live = self.configuration.live(AgentSettings)
-        self.agent = Agent(self._live.now)
+        self.agent = configured_agent(self.configuration)
         self._changed = asyncio.Event()
-        self.configuration.also_tell(self._hear)
+        self.configuration.also_tell(lambda _: self._changed.set())
 
     def judges(self, token: str) -> bool:
         """Whether it finds the token good."""
@@ -51,10 +51,6 @@ class Configured:
             self._changed.clear()
             await self._changed.wait()
         return time.monotonic()
-
-    def _hear(self, _names: frozenset[str]) -> None:
-        self.agent.reconfigure(self._live.now)
-        self._changed.set()
 
 
 async def main(config: Path, count: int) -> None:
