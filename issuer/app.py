@@ -6,13 +6,13 @@ import random
 import secrets
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any, Final
 
 from aiohttp import web
 
-from events import EventKey, EventOpener, EventSigner, IssuerTrust, LogError
+from events import EventOpener, LogError
 from events.log import EventLog, Retention, open_log
 from issuer.authorization.codes import CodeStore
 from issuer.authorization.consents import ConsentStore
@@ -35,16 +35,12 @@ from issuer.fleet.listener import AgentsListener
 from issuer.grants import load_grants
 from issuer.housekeeping import Housekeeping
 from issuer.keys.choice import key_wrappers
-from issuer.keys.event_chain import EventSigners, read_chain, trust_in
-from issuer.keys.generation import PrivateJwk
 from issuer.keys.holders import KekHolders
 from issuer.keys.key_list import read_list
 from issuer.keys.key_service import KeyService
 from issuer.keys.list_opening import ListOpening
 from issuer.keys.listed_keys import ListedKeys
-from issuer.keys.rewrapping import Rewrapping
 from issuer.keys.signing import SigningThreads
-from issuer.keys.succession import EventKeySuccession
 from issuer.keys.upkeep import KeyUpkeep
 from issuer.keys.vault import KeyVault
 from issuer.leadership import Leadership
@@ -60,7 +56,6 @@ from issuer.outbox.snapshots import Snapshots
 from issuer.pages import FormSeal, Pages
 from issuer.parts import Parts
 from issuer.proxies import Proxies
-from issuer.recovery.recovery import Recovery
 from issuer.revocations import RevocationService
 from issuer.self_service import SelfService
 from issuer.sessions import Cookies, SessionStore
@@ -108,7 +103,7 @@ async def running_services(
         vault = KeyVault(database, wrappers)
         await vault.check()
         opening = ListOpening(wrappers, settings.signing_algorithms)
-        signers, trust = await _event_keys(settings, database, vault)
+        signers, trust = await vault.event_signers(settings.issuer)
         event_log = open_log(settings.log, Retention.covering(settings.token_lifetime_ceiling))
         stack.push_async_callback(event_log.close)
         outbox = Outbox(database, signers)
@@ -185,151 +180,6 @@ async def running_services(
         await feed.start()
         await stack.enter_async_context(_background(services, event_log))
         yield services
-
-
-async def initialise(settings: IssuerSettings, heir: Callable[[], str] | None = None) -> IssuerTrust:
-    """Make the store's tables and the event key where they are missing; what agents are to pin.
-
-    Args:
-        settings: the issuer's.
-        heir: makes the key that may succeed a new event key, and tells its thumbprint; without it none may.
-
-    Raises:
-        SettingInvalid: a setting cannot be used.
-        StoreUnavailable: the store does not answer.
-        SealBroken: there is an event key, sealed with another key-encryption key.
-    """
-    database = Database(settings.store)
-    try:
-        await migrate(database)
-        vault = KeyVault(database, await key_wrappers(settings))
-        await vault.create_event_key(heir)
-        async with database.read() as connection:
-            return trust_in(settings.issuer, await read_chain(connection))
-    finally:
-        await database.close()
-
-
-async def _event_keys(
-    settings: IssuerSettings, database: Database, vault: KeyVault
-) -> tuple[EventSigners, IssuerTrust]:
-    """Who signs, and whose signatures count.
-
-    Raises:
-        StoreUninitialised: the store lacks an event key.
-        SealBroken, WrapperUnavailable: as ``KeyVault.open``.
-    """
-    async with database.read() as connection:
-        chain = await read_chain(connection)
-    trust, event_jwk = trust_in(settings.issuer, chain), await vault.event_key()
-    known = {
-        key.generation: EventSigner(settings.issuer, EventKey(event_jwk))
-        for key in chain
-        if key.kid == event_jwk["kid"]
-    }
-    return EventSigners(settings.issuer, vault, known), trust
-
-
-@asynccontextmanager
-async def recovery_of(
-    settings: IssuerSettings,
-    progress: Callable[[str], None] = lambda _: None,
-    *,
-    migrating: bool = True,
-    event_key: PrivateJwk | None = None,
-) -> AsyncIterator[Recovery]:
-    """What ``tocsin recover`` works with: store, log and event key, and no issuer.
-
-    Args:
-        settings: the issuer's.
-        progress: told what is being done.
-        migrating: whether to bring the store's tables up to date, as a backup may be older; else they must be.
-        event_key: the private half of the newest event key, for a store that is older than its succession.
-
-    Raises:
-        SettingInvalid: a setting cannot be used.
-        StoreUninitialised: the store lacks tables or an event key.
-        StoreUnavailable: the store does not answer.
-        SealBroken: the key-encryption key is another one.
-    """
-    async with AsyncExitStack() as stack:
-        wrappers = await key_wrappers(settings)
-        database = Database(settings.store)
-        stack.push_async_callback(database.close)
-        await (migrate(database) if settings.migrate and migrating else check_version(database))
-        vault = KeyVault(database, wrappers)
-        signers, trust = await _event_keys(settings, database, vault)
-        event_log = open_log(settings.log, Retention.covering(settings.token_lifetime_ceiling))
-        stack.push_async_callback(event_log.close)
-        opener, clock = EventOpener(trust), SystemClock()
-        yield Recovery(settings, database, event_log, vault, signers, opener, clock, progress, event_key)
-
-
-@asynccontextmanager
-async def rewrapping_of(settings: IssuerSettings) -> AsyncIterator[Rewrapping]:
-    """What ``tocsin keys rewrap`` works with: the store and the key-encryption keys. Errors as of ``keys_of``."""
-    database = Database(settings.store)
-    try:
-        wrappers = await key_wrappers(settings)
-        await check_version(database)
-        yield Rewrapping(database, wrappers)
-    finally:
-        await database.close()
-
-
-@asynccontextmanager
-async def keys_of(settings: IssuerSettings) -> AsyncIterator[KeyService]:
-    """The token keys beside a running issuer or without one; what is decided is published by the next that runs.
-
-    Raises:
-        SettingInvalid: a setting cannot be used.
-        StoreUninitialised: the store lacks tables or an event key.
-        StoreUnavailable: the store does not answer.
-        SealBroken: the key-encryption key is another one.
-        WrapperUnavailable: what holds it does not answer.
-    """
-    database = Database(settings.store)
-    try:
-        vault = KeyVault(database, await key_wrappers(settings))
-        await check_version(database)
-        signers, _ = await _event_keys(settings, database, vault)
-        outbox = Outbox(database, signers)
-        await outbox.initialise()
-        service = KeyService(database, outbox, vault, settings.signing_algorithms)
-        await service.initialise()
-        yield service
-    finally:
-        await database.close()
-
-
-@asynccontextmanager
-async def succession_of(settings: IssuerSettings, *, lost: bool = False) -> AsyncIterator[EventKeySuccession]:
-    """The event keys beside running issuers or without one.
-
-    Args:
-        settings: the issuer's.
-        lost: whether the event key that signs today need not open.
-
-    Raises:
-        SettingInvalid: a setting cannot be used.
-        StoreUninitialised: the store lacks tables or an event key.
-        StoreUnavailable: the store does not answer.
-        SealBroken: the key-encryption key is another one.
-        WrapperUnavailable: what holds the key-encryption key does not answer.
-    """
-    database = Database(settings.store)
-    try:
-        vault = KeyVault(database, await key_wrappers(settings))
-        await check_version(database)
-        signers = EventSigners(settings.issuer, vault) if lost else (await _event_keys(settings, database, vault))[0]
-        outbox = Outbox(database, signers)
-        token_keys = KeyService(database, outbox, vault, settings.signing_algorithms)
-        if not lost:  # where no issuer has run yet, a stream does not begin with the end of its key
-            await outbox.initialise()
-            await token_keys.initialise()
-        yield EventKeySuccession(settings.issuer, database, vault, outbox, token_keys)
-    finally:
-        await database.close()
 
 
 async def _taken_back(holders: KekHolders) -> None:
@@ -412,19 +262,31 @@ async def _background(services: Services, event_log: EventLog) -> AsyncIterator[
         services.followed,
     )
     services.relay.also_tell(upkeep)
-    tasks = [
-        asyncio.create_task(upkeep.run(), name="key-upkeep"),
-        asyncio.create_task(services.own_agent.run(services.relay.look), name="own-agent"),
-        asyncio.create_task(services.own_agent.stay_awake(), name="awake"),
-        asyncio.create_task(services.relay.run(), name="relay"),
-        asyncio.create_task(services.leadership.run(), name="leadership"),
-        asyncio.create_task(services.feed.run(), name="feed"),
-        asyncio.create_task(housekeeping.run(), name="housekeeping"),
-        asyncio.create_task(services.self_service.run(), name="self-service"),
-        asyncio.create_task(_report_faults(event_log), name="log-check"),
-        asyncio.create_task(services.fleet.run(), name="fleet"),
-        asyncio.create_task(listener.run(), name="agents-stream"),
-    ]
+    work = {
+        "key-upkeep": upkeep.run(),
+        "own-agent": services.own_agent.run(services.relay.look),
+        "awake": services.own_agent.stay_awake(),
+        "relay": services.relay.run(),
+        "leadership": services.leadership.run(),
+        "feed": services.feed.run(),
+        "housekeeping": housekeeping.run(),
+        "self-service": services.self_service.run(),
+        "log-check": _report_faults(event_log),
+        "fleet": services.fleet.run(),
+        "agents-stream": listener.run(),
+    }
+    async with _tended(work):
+        yield
+
+
+@asynccontextmanager
+async def _tended(work: Mapping[str, Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
+    """Run all of it, each by its name.
+
+    Raises:
+        BackgroundTaskFailed: one has failed; the others have been ended.
+    """
+    tasks = [asyncio.create_task(each, name=name) for name, each in work.items()]
     for task in tasks:
         task.add_done_callback(_stop_if_failed)
     failed: list[str] = []

@@ -17,7 +17,7 @@ from multidict import CIMultiDictProxy
 
 from events import EventKey, EventOpener, EventSigner, IssuerTrust, Stream, VerifiedEvent
 from events.log import EventLog, open_log
-from issuer.app import create_app, initialise, succession_of
+from issuer.app import create_app
 from issuer.clients import Client, ClientStore
 from issuer.endpoints.admin import SCOPES
 from issuer.endpoints.services import SERVICES, Services
@@ -25,6 +25,7 @@ from issuer.keys.event_chain import EventSigners
 from issuer.keys.generation import PrivateJwk, generate, public
 from issuer.keys.sealing import KeyEncryptionKey
 from issuer.keys.succession import Chain
+from issuer.offline import initialise, succession_of
 from issuer.outbox.outbox import Outbox
 from issuer.settings import IssuerSettings
 from issuer.store.database import Database

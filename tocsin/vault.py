@@ -12,11 +12,11 @@ import click
 import msgspec
 
 from events import format_seq
-from issuer.app import keys_of, rewrapping_of
 from issuer.keys.exchange import Format, KeyUnusable, read_key, write_key
 from issuer.keys.generation import PrivateJwk
 from issuer.keys.private_file import read_private, write_private
 from issuer.keys.rewrapping import Rewrapped
+from issuer.offline import keys_of, rewrapping_of
 from issuer.settings import IssuerSettings
 from tocsin.command import Context, json_option
 from tocsin.errors import IN_PART, WRONG_USE, CommandFailed

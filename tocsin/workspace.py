@@ -11,11 +11,11 @@ from urllib.parse import quote
 
 import msgspec
 
-from issuer.app import initialise
 from issuer.clients import CODE_GRANT, Client, ClientStore
 from issuer.endpoints.admin import SCOPES
 from issuer.errors import Conflict
 from issuer.keys.sealing import KeyEncryptionKey
+from issuer.offline import initialise
 from issuer.settings import IssuerSettings
 from issuer.store.database import Database
 from issuer.users import Passwords, UserStore

@@ -10,9 +10,9 @@ import msgspec
 from sqlalchemy import RowMapping, delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from events import KeyState, Stream, base64url
+from events import EventKey, EventSigner, IssuerTrust, KeyState, Stream, base64url
 from issuer.errors import NotFound, SealBroken, StoreUninitialised
-from issuer.keys.event_chain import ChainKey, add_to_chain
+from issuer.keys.event_chain import ChainKey, EventSigners, add_to_chain, read_chain, trust_in
 from issuer.keys.generation import Jwk, PrivateJwk, generate, public
 from issuer.keys.wrapping import KeyWrapper, Wrappers
 from issuer.store.database import Database
@@ -146,6 +146,19 @@ class KeyVault:
         if row is None:
             raise StoreUninitialised("the store has no event key: `tocsin init --store URL` makes one")
         return await self.open(row)
+
+    async def event_signers(self, issuer: str) -> tuple[EventSigners, IssuerTrust]:
+        """Who signs events, and whose signatures count.
+
+        Raises:
+            StoreUninitialised: the store lacks an event key.
+            SealBroken, WrapperUnavailable: as ``open``.
+        """
+        async with self._database.read() as connection:
+            chain = await read_chain(connection)
+        trust, jwk = trust_in(issuer, chain), await self.event_key()
+        known = {key.generation: EventSigner(issuer, EventKey(jwk)) for key in chain if key.kid == jwk["kid"]}
+        return EventSigners(issuer, self, known), trust
 
     async def create_event_key(self, heir: Callable[[], str] | None = None) -> PrivateJwk:
         """Make the event key unless there is one, and return it.

@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,12 @@ from typing import Any
 import aiohttp
 import pytest
 
+from tests.integration.consul_workspace import say_where, until, workspace_in_consul
 from tests.integration.test_command_line import Shell
 from tests.services.service import Service
 from tocsin.delivery import fetch_token
 from tocsin.processes import Program
-from tocsin.workspace import Workspace, read_credentials
-
-SOON = 60.0
-"""Seconds within which what is expected happens; none of it takes that long."""
+from tocsin.workspace import read_credentials
 
 
 @dataclass
@@ -43,27 +41,16 @@ class Installation(Shell):
             return {each["name"]: each["value"] for each in (await answer.json())["settings"]}
 
 
-async def until(holds: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(SOON):
-        while not await holds():  # noqa: ASYNC110 - it is to be asked
-            await asyncio.sleep(0.05)
-
-
 @pytest.fixture
 async def installation(tmp_path: Path, consul: Service) -> AsyncIterator[Installation]:
     """Its folder in Consul is a test's own."""
-    workspace = Workspace(tmp_path / ".tocsin")
-    await workspace.set_up(port=0, sidecar_port=0)
-    with workspace.config.open("a") as config:
-        config.write(f'consul = "{consul.address}/{tmp_path.name}"\n')
+    workspace = await workspace_in_consul(tmp_path, consul)
     program = ["tocsin", "--config", str(workspace.config)]
     async with (
         Program("issuer", [*program, "issuer", "--json"], tmp_path) as issuer,
         Program("agent", [*program, "agent", "--json"], tmp_path) as agent,
     ):
-        url = f"http://127.0.0.1:{issuer.announcement['port']}"
-        said = workspace.config.read_text().replace('issuer = "http://127.0.0.1:0"', f'issuer = "{url}"')
-        workspace.config.write_text(said)
+        url = say_where(workspace, issuer.announcement["port"])
         yield Installation(tmp_path, url, f"http://127.0.0.1:{agent.announcement['port']}")
 
 

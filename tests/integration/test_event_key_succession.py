@@ -13,11 +13,11 @@ from sqlalchemy import select
 from events import EventKey, EventOpener, EventSigner, IssuerTrust, Lift, RefusalCode, Revoke, Selector, Stream, pack
 from events.log import Retention, open_log, prepare_log
 from events.streams import SEQUENCED
-from issuer.app import initialise, succession_of
 from issuer.errors import Conflict
 from issuer.keys.choice import key_wrappers
 from issuer.keys.generation import PrivateJwk, generate
 from issuer.keys.vault import KeyVault
+from issuer.offline import initialise, succession_of
 from issuer.recovery.errors import RecoveryRefused
 from issuer.store.database import Database
 from issuer.store.schema import streams
@@ -391,13 +391,19 @@ async def test_after_a_theft_all_is_said_again_and_what_was_forged_in_the_log_is
         assert agent.status().forks == []
 
 
+async def backed_up(installation: Installation, folder: Path) -> Deployment:
+    """An installation that has run, and a backup of its store."""
+    deployment = Deployment(installation, folder)
+    async with installation.running():
+        pass
+    await deployment.back_up()
+    return deployment
+
+
 async def test_a_store_that_went_back_behind_a_succession_is_not_recovered_under_the_old_key(
     on_files: Installation, tmp_path: Path
 ) -> None:
-    deployment = Deployment(on_files, tmp_path)
-    async with on_files.running():
-        pass
-    await deployment.back_up()
+    deployment = await backed_up(on_files, tmp_path)
     await on_files.succeed()
     async with on_files.running() as replica:
         await replica.revoke(token=await replica.token(on_files.demo))
@@ -413,10 +419,7 @@ async def test_a_store_that_went_back_behind_a_succession_is_not_recovered_under
 async def test_a_store_that_went_back_behind_successions_goes_on_with_the_newest_key(
     on_files: Installation, tmp_path: Path
 ) -> None:
-    deployment = Deployment(on_files, tmp_path)
-    async with on_files.running():
-        pass
-    await deployment.back_up()
+    deployment = await backed_up(on_files, tmp_path)
     async with on_files.running() as replica, agent_of(on_files) as agent:
         bad = await replica.token(on_files.demo)
         for _ in range(2):

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +12,16 @@ import pytest
 
 from issuer.keys.exchange import write_key
 from issuer.keys.generation import generate
-from issuer.keys.key_list import ListedKey
+from issuer.keys.list_opening import listed_key
 from issuer.keys.sealing import KeyEncryptionKey
 from issuer.keys.vault import TOKEN_KEY, seal
+from tests.integration.consul_workspace import say_where, until, workspace_in_consul
 from tests.integration.test_command_line import Ran, Shell
 from tests.integration.test_vault_commands import private
 from tests.services.service import Service
 from tocsin.delivery import fetch_token
 from tocsin.processes import Program
 from tocsin.workspace import Workspace, read_credentials
-
-SOON = 60.0
-"""Seconds within which what is expected happens; none of it takes that long."""
 
 
 class Issuer(Shell):
@@ -67,29 +65,18 @@ class Issuer(Shell):
 
 async def wrapped(kek: KeyEncryptionKey, kid: str) -> dict[str, str]:
     sealed = await seal(kek, {**generate("ES256"), "kid": kid}, TOKEN_KEY)
-    entry = ListedKey(kid=kid, alg="ES256", kek_id=kek.kek_id, sealed=sealed.sealed).text()
+    entry = listed_key(sealed).text()
     return {"kid": kid, "kek_id": kek.kek_id, "entry": entry.reveal()}
-
-
-async def until(holds: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(SOON):
-        while not await holds():  # noqa: ASYNC110 - it is to be asked
-            await asyncio.sleep(0.05)
 
 
 @pytest.fixture
 async def issuer(tmp_path: Path, consul: Service) -> AsyncIterator[Issuer]:
     """Its folder in Consul is a test's own."""
-    workspace = Workspace(tmp_path / ".tocsin")
-    await workspace.set_up(port=0, sidecar_port=0)
-    with workspace.config.open("a") as config:
-        config.write(f'consul = "{consul.address}/{tmp_path.name}"\n')
+    workspace = await workspace_in_consul(tmp_path, consul)
     async with Program(
         "issuer", ["tocsin", "--config", str(workspace.config), "issuer", "--json"], tmp_path
     ) as program:
-        url = f"http://127.0.0.1:{program.announcement['port']}"
-        said = workspace.config.read_text().replace('issuer = "http://127.0.0.1:0"', f'issuer = "{url}"')
-        workspace.config.write_text(said)
+        url = say_where(workspace, program.announcement["port"])
         key = f"{consul.address}/v1/kv/{tmp_path.name}/issuer/signing_keys"
         yield Issuer(tmp_path, url, key, tmp_path / "issuer.log")
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import click
 import msgspec
 
-from issuer.app import recovery_of
 from issuer.keys.generation import PrivateJwk
+from issuer.offline import recovery_of
 from issuer.recovery.findings import Findings, StreamFindings
 from issuer.settings import IssuerSettings
 from tocsin.command import Context, json_option

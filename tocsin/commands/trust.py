@@ -10,9 +10,9 @@ import click
 
 from events import IssuerTrust, format_seq
 from events.thumbprint import thumbprint
-from issuer.app import succession_of
 from issuer.errors import IssuerError
 from issuer.keys.succession import Chain
+from issuer.offline import succession_of
 from issuer.settings import IssuerSettings
 from tocsin.command import Context, json_option
 from tocsin.errors import WRONG_USE, CommandFailed

@@ -8,13 +8,13 @@ from alembic import command
 from sqlalchemy import Connection, insert, select
 
 from events import EventOpener, Revoke, Selector, Stream, base64url
-from issuer.app import _event_keys, initialise, succession_of
 from issuer.errors import Conflict
 from issuer.keys.choice import key_wrappers
 from issuer.keys.event_chain import read_chain
 from issuer.keys.generation import generate, public
 from issuer.keys.succession import EventKeySuccession
 from issuer.keys.vault import EVENT_KEY, KeyVault
+from issuer.offline import initialise, succession_of
 from issuer.outbox.outbox import Outbox
 from issuer.store.database import Database
 from issuer.store.migration import _config, migrate
@@ -45,7 +45,7 @@ async def test_who_waits_for_a_number_while_a_key_is_succeeded_gets_it_signed_by
     database = Database(installation.settings.store)
     try:
         vault = KeyVault(database, await key_wrappers(installation.settings))
-        signers, _ = await _event_keys(installation.settings, database, vault)
+        signers, _ = await vault.event_signers(installation.settings.issuer)
         outbox = Outbox(database, signers)
         await outbox.initialise()
 

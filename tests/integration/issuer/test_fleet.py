@@ -39,6 +39,13 @@ async def enrolled(settings: AgentSettings) -> AsyncIterator[Agent]:
         yield agent
 
 
+async def deafen(agent: Agent) -> None:
+    """Let it hear nothing more of the log; it goes on saying how it is."""
+    assert agent._task is not None
+    agent._task.cancel()
+    await asyncio.wait([agent._task])
+
+
 def _fleet(agent: Agent) -> Any:
     report = agent.status().fleet
     assert report is not None
@@ -115,9 +122,7 @@ async def test_who_has_applied_a_revocation_is_known_and_who_has_not_is_named(
             await stack.enter_async_context(enrolled(settings(installation, client, f"web-{index}")))
             for index in range(3)
         ]
-        deaf = agents[1]
-        assert deaf._task is not None
-        deaf._task.cancel()
+        await deafen(agents[1])
         revoked = await issuer.revoke(selector={"sub": "alice"})
 
         path = f"/revocations/{revoked['id']}/receipts"
@@ -158,9 +163,7 @@ async def test_a_rotation_waits_for_who_has_not_acknowledged_the_standby_and_nam
     ):
         first = await issuer.admin("POST", "/keys/rotate", {"reason": "due"}, Prefer="wait=15")
         assert first.status == 200, first
-        assert deaf._task is not None
-        deaf._task.cancel()
-        await asyncio.wait([deaf._task])
+        await deafen(deaf)
         await issuer.admin("POST", f"/keys/{first.json()['keys'][-1]['kid']}/revoke", {"reason": "a new standby"})
 
         refused = await issuer.admin("POST", "/keys/rotate", {"reason": "due"})

@@ -11,13 +11,14 @@ from sqlalchemy import select, update
 
 from events import KeySet, KeyState, Stream
 from issuer.keys.generation import generate
-from issuer.keys.key_list import ListedKey, SealedEntry
+from issuer.keys.key_list import SealedEntry
+from issuer.keys.list_opening import listed_key
 from issuer.keys.sealing import KeyEncryptionKey
 from issuer.keys.vault import TOKEN_KEY, seal
 from issuer.leadership import LeadershipLost
 from issuer.leadership.leadership import EPOCH
 from issuer.store.schema import keys, leases
-from tests.integration.issuer.test_fleet import agents_client, enrolled
+from tests.integration.issuer.test_fleet import agents_client, deafen, enrolled
 from tests.integration.issuer.test_fleet import settings as agent_settings
 from tests.issuer_under_test import Installation, Replica, on_every_store, rejection, until
 from verifier_agent import OnStale
@@ -31,8 +32,7 @@ async def entry(installation: Installation, alg: str = "ES256", kid: str | None 
     jwk = generate(alg)
     if kid is not None:
         jwk["kid"] = kid
-    sealed = await seal(KeyEncryptionKey.load(installation.settings.kek_file), jwk, TOKEN_KEY)
-    return ListedKey(kid=jwk["kid"], alg=alg, kek_id=sealed.kek_id, sealed=sealed.sealed).text()
+    return listed_key(await seal(KeyEncryptionKey.load(installation.settings.kek_file), jwk, TOKEN_KEY)).text()
 
 
 def kid_of(entry: SealedEntry) -> str:
@@ -136,9 +136,7 @@ async def test_a_key_waits_for_an_agent_that_has_not_acknowledged_it_and_names_i
     client = await agents_client(installation)
     async with enrolled(agent_settings(installation, client, "deaf", on_stale=OnStale.ALLOW)) as deaf:
         await until(lambda: deaf.status().applied["keys"] > 0, "it hears the keys")
-        assert deaf._task is not None
-        deaf._task.cancel()
-        await asyncio.wait([deaf._task])
+        await deafen(deaf)
         a = await entry(installation)
         before = await signs(issuer, installation)
 

@@ -17,7 +17,7 @@ from issuer.leadership import LeadershipLost
 from issuer.leadership.leadership import EPOCH
 from issuer.outbox.own_agent import ASLEEP_SECONDS, POLL_SECONDS
 from issuer.store.schema import keys, leases, outbox
-from tests.integration.issuer.test_fleet import agents_client, enrolled, settings
+from tests.integration.issuer.test_fleet import agents_client, deafen, enrolled, settings
 from tests.issuer_under_test import Installation, Replica, ShiftedClock, on_every_store, until, unverified
 from verifier_agent import OnStale
 
@@ -184,9 +184,7 @@ async def test_a_rotation_with_an_agent_dead_goes_ahead_after_the_time_out_and_n
     client = await agents_client(installation)
     async with enrolled(settings(installation, client, "dead", on_stale=OnStale.ALLOW)) as dead:
         await until(lambda: dead.status().applied["keys"] > 0, "it hears the keys")
-        assert dead._task is not None
-        dead._task.cancel()
-        await asyncio.wait([dead._task])
+        await deafen(dead)
         standby = next(key for key in (await listed(issuer)) if key["state"] == "pending")
         await issuer.admin("POST", f"/keys/{standby['kid']}/revoke", {"reason": "a new standby"})
         keys_known = issuer.services.own_agent.verifier.state.keys

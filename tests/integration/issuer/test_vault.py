@@ -11,7 +11,6 @@ import pytest
 from sqlalchemy import select, update
 
 from events import KeySet, KeyState, Stream
-from issuer.app import keys_of, rewrapping_of
 from issuer.endpoints.services import Services
 from issuer.errors import Conflict, NotFound, SealBroken, StoreUnavailable
 from issuer.keys.exchange import same_key
@@ -20,6 +19,7 @@ from issuer.keys.holders import SILENT_SECONDS
 from issuer.keys.rewrapping import Rewrapped, Rewrapping
 from issuer.keys.sealing import KeyEncryptionKey
 from issuer.keys.signing import SigningKey
+from issuer.offline import keys_of, rewrapping_of
 from issuer.store.database import Database
 from issuer.store.schema import kek_holders, keys
 from tests.issuer_under_test import AUDIENCE, Installation, Replica, on_every_store, rejection, until, unverified

@@ -17,7 +17,7 @@ from events import Stream
 from events.log import Retention
 from events.log.kafka_settings import KafkaSettings
 from events.log.kafka_topics import KafkaTopics
-from issuer.app import recovery_of
+from issuer.offline import recovery_of
 from issuer.recovery.findings import Findings
 from issuer.recovery.recovery import Recovery
 from tests.issuer_under_test import Installation

@@ -272,7 +272,7 @@ async def test_a_log_of_another_event_key_is_refused_by_name(deployment: Deploym
 
 KILLED = """
 import asyncio, os, sys
-from issuer.app import recovery_of
+from issuer.offline import recovery_of
 from issuer.settings import IssuerSettings
 from verifier_agent import Sources
 
