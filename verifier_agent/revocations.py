@@ -52,7 +52,9 @@ class RevocationIndex:
             ValueError: the batch is not a sorted packed one.
         """
         digests = unpack_digests(record.digests)
-        if seq in self._lifted or self._digests.batch(seq) == digests:
+        if seq in self._lifted or (
+            self._digests.batch(seq) == digests and self._digest_expiry[seq] == record.expires_at
+        ):
             return
         self._remove(seq)
         self._hold(seq, record.expires_at, digests)
@@ -73,7 +75,7 @@ class RevocationIndex:
         batch = self._digests.batch(record.replaces)
         if batch is not None:
             return not isinstance(record, RevokeDigests) or repack_digests(batch) != record.digests
-        held = next(filter(None, (index.get(record.replaces) for index in self._selectors.values())), None)
+        held = self._selector(record.replaces)
         if held is None:
             return False
         same = isinstance(record, Revoke) and held.record.selector == record.selector
@@ -88,7 +90,8 @@ class RevocationIndex:
         forgotten = False
         while self._expiries and self._expiries[0][0] <= issuer_time:
             expires_at, seq = heapq.heappop(self._expiries)
-            forgotten |= self._remove(seq)
+            if self._ends(seq) <= issuer_time:  # else another has taken the place of the one whose end this was
+                forgotten |= self._remove(seq)
             if self._lifted.get(seq, issuer_time + 1) <= expires_at:
                 del self._lifted[seq]
         return forgotten
@@ -172,8 +175,16 @@ class RevocationIndex:
                 self._hold(seq, expires_at, digests, most_unsettled=MOST_UNSETTLED)
 
     def _holds_same(self, seq: int, record: Revoke) -> bool:
-        held = next(filter(None, (index.get(seq) for index in self._selectors.values())), None)
+        held = self._selector(seq)
         return held is not None and held.record == record
+
+    def _selector(self, seq: int) -> SelectorRevocation | None:
+        return next(filter(None, (index.get(seq) for index in self._selectors.values())), None)
+
+    def _ends(self, seq: int) -> float:
+        """When what is held under a ``seq`` ends; long ago if there is nothing."""
+        held = self._selector(seq)
+        return self._digest_expiry.get(seq, 0.0) if held is None else held.record.expires_at
 
     def _all_selectors(self) -> Iterator[SelectorRevocation]:
         for index in self._selectors.values():

@@ -130,7 +130,7 @@ class Verifier:
             self._follow_keys()
             outcome = self.state.apply(event, received(event))
         except EventRefused as refusal:
-            self.state.key_fork = self._opener.keys.fork
+            self._follow_keys()
             self.refused[refusal.code] += 1
             if refusal.code is RefusalCode.UNKNOWN_CRITICAL:
                 self.misunderstood.add(refusal.detail)
@@ -140,7 +140,10 @@ class Verifier:
         return outcome
 
     def _follow_keys(self) -> None:
-        """Take note of the event keys that have been succeeded, before anything that their successors have signed."""
+        """Take note of the event keys that have been succeeded, before anything that their successors have signed, and
+        of two that would succeed one.
+        """
+        self.state.key_fork = self._opener.keys.fork
         for succession in self._opener.keys.since(self.state.generation):
             verifying = self.state.keys.verifying()
             if self.state.succeed(succession):

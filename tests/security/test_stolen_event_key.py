@@ -381,6 +381,39 @@ def test_thief_forges_below_the_end_and_the_owner_says_stolen(
     assert listener.rejection(revoked) is RejectionCode.REVOKED
 
 
+def test_thief_gives_the_next_revocation_an_early_end(
+    issuer: IssuerSimulator, listener: Listener, thief: Thief
+) -> None:
+    token, selector = issuer.token(sub="mallory"), Selector.of(sub="mallory")
+    short = thief.say(
+        Stream.REVOCATIONS, issuer._next[Stream.REVOCATIONS], Revoke(selector=selector, expires_at=NOON + 30)
+    )
+    assert listener.hear_raw(Stream.REVOCATIONS, short) is Outcome.APPLIED
+    issuer.revoke(selector)
+
+    undone(issuer, listener, stolen=True)
+    issuer.clock.advance(60)
+    listener.hear(issuer.beat())
+    assert listener.rejection(token) is RejectionCode.REVOKED
+
+
+def test_who_has_both_keys_forks_the_chain_in_what_comes_with_a_snapshot(
+    issuer: IssuerSimulator, listener: Listener
+) -> None:
+    other = issuer.succession(reason="another")
+    signer = EventSigner(issuer.issuer, EventKey(issuer.event_key.jwk(private=True)))
+    fork = signer.sign(Stream.KEYS, other.ends[Stream.KEYS], other, time=NOON, txn="t").text
+    issuer.succeed()
+    listener.catch_up()
+    snapshot = sealed_snapshot(issuer)
+
+    listener.verifier.restore_sealed(
+        SealedSnapshot(fork + b" " + snapshot.seal, snapshot.data), now=NOON, boot=5000.0, max_age=60.0
+    )
+    assert "succeeded twice" in listener.verifier.state.forks()[0]
+    assert not listener.verifier.state.complete(Heartbeat(time=NOON, heads={}))
+
+
 def test_an_agent_that_is_set_up_after_a_theft_takes_nothing_of_the_thief(
     issuer: IssuerSimulator, listener: Listener, thief: Thief
 ) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -289,6 +290,24 @@ def test_what_is_restored_twice_is_lifted_once() -> None:
     assert (index.selectors, index.digests) == (0, 0)
     assert not index.find(as_claims({"iss": ISSUER, "sub": "alice"}), DIGESTS[0])
     assert not index.freeze().digest_expiry
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        Revoke(selector=Selector.of(sub="alice"), expires_at=50.0),
+        Revoke(selector=Selector(), expires_at=50.0),
+        RevokeDigests(digests=pack_digests([DIGESTS[0]]), expires_at=50.0),
+    ],
+)
+def test_what_takes_the_place_of_another_is_kept_to_its_own_end(record: Revoke | RevokeDigests) -> None:
+    """As after a theft, where the thief's word of a number was heard before the issuer's."""
+    for earlier, later in ((10.0, 50.0), (50.0, 10.0)):
+        index = RevocationIndex(ISSUER)
+        tell(index, Said(1, 1.0, msgspec.structs.replace(record, expires_at=earlier)))
+        tell(index, Said(1, 1.0, msgspec.structs.replace(record, expires_at=later)))
+
+        assert [index.forget(time) for time in (later - 1.0, later, 99.0)] == [False, True, False]
 
 
 @pytest.mark.parametrize(
