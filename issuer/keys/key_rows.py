@@ -36,6 +36,7 @@ async def token_keys(connection: AsyncConnection) -> list[TokenKey]:
             signatures=row["signatures"],
             due_since=row["due_since"],
             due_reason=row["due_reason"],
+            created_at=row["created_at"],
             rank=row["list_rank"],
         )
         for row in await token_key_rows(connection)

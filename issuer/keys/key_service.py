@@ -275,8 +275,8 @@ class KeyService:
         return jwk
 
     async def say_again(self, connection: AsyncConnection, *, reason: str, actor: str) -> SignedEvent:
-        """Say the key set as it stands, in the transaction of somebody who has changed it."""
-        return await self._publish(connection, reason=reason, actor=actor)
+        """Say the key set as it stands, in the transaction of somebody who has changed it; a long reason is cut."""
+        return await self._publish(connection, reason=reason[:MAX_REASON], actor=actor)
 
     async def listed(self) -> list[TokenKey]:
         """The keys of the list of configuration that is in force, in its order."""

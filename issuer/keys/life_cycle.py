@@ -47,6 +47,7 @@ class TokenKey(msgspec.Struct, frozen=True, kw_only=True):
         signatures: how often it has signed, as far as is known.
         due_since: since when it is to give way; ``None`` while it is not.
         due_reason: why.
+        created_at: when it was made or taken in, and known to who polls the JWKS a moment later.
         rank: its place in the list of configuration, the first of which signs; ``None`` for a key of the vault's own.
     """
 
@@ -58,6 +59,7 @@ class TokenKey(msgspec.Struct, frozen=True, kw_only=True):
     signatures: int = 0
     due_since: float | None = None
     due_reason: str = ""
+    created_at: float = 0.0
     rank: int | None = None
 
 
@@ -181,10 +183,11 @@ def gate(standby: TokenKey, situation: Situation, policy: KeyPolicy) -> Gate:
     """What a standby still waits for."""
     seq, published_at = standby.published_seq, standby.changed_at
     acknowledged = receipt(situation.members, Stream.KEYS, seq, published_at, situation.now, kid=standby.kid)
+    # One that signs once more has been in the JWKS since it was made, if it was not put aside at once.
+    since = standby.created_at if standby.state is KeyState.RETIRING else published_at
     return Gate(
         unpublished=not 0 < seq <= situation.published,
-        # One that signed before has been in the JWKS ever since.
-        lead_left=0.0 if standby.state is KeyState.RETIRING else published_at + policy.jwks_lead_time - situation.now,
+        lead_left=since + policy.jwks_lead_time - situation.now,
         laggards=acknowledged.laggards,
     )
 
@@ -198,10 +201,12 @@ def due_reason(key: TokenKey, policy: KeyPolicy, now: float, first: TokenKey | N
         now: at this moment.
         first: the one that is to sign by the list, where there is one.
     """
+    if first is not None and first.kid == key.kid:
+        return None  # whatever was noted when another was first
     if key.due_since is not None:
         return key.due_reason
     if first is not None:
-        return None if first.kid == key.kid else f"signing_keys has {first.kid} first"
+        return f"signing_keys has {first.kid} first"
     if policy.rotate_every and now - key.changed_at >= policy.rotate_every:
         return f"it has signed for {policy.rotate_every:g} s (rotate_every)"
     if policy.rotate_after_signatures and key.signatures >= policy.rotate_after_signatures:

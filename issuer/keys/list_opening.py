@@ -54,7 +54,7 @@ class ListOpening:
                     raise SettingInvalid(
                         f"{named(place, listed[place - 1])}: it is the key of entry {before} once more"
                     )
-        self._opened = dict(zip(listed, opened, strict=True))
+        self._opened = {key: self._opened[key] for key in listed}
         return tuple(opened)
 
     async def _one(self, place: int, listed: ListedKey) -> SealedKey:
@@ -81,7 +81,9 @@ class ListOpening:
             raise SettingInvalid(f"{what}: {error}") from None
         if (jwk["kid"], jwk["alg"]) != (kid, listed.alg):
             raise SettingInvalid(f"{what}: what is sealed is a key {jwk['kid']} for {jwk['alg']}")
-        return SealedKey(jwk=public(jwk), use=TOKEN_KEY, sealed=listed.sealed, kek_id=kek_id)
+        opened = SealedKey(jwk=public(jwk), use=TOKEN_KEY, sealed=listed.sealed, kek_id=kek_id)
+        self._opened[listed] = opened
+        return opened
 
 
 class ListCheck:

@@ -28,9 +28,9 @@ log = logging.getLogger(__name__)
 PAUSE_SECONDS: Final = 0.25
 """Between a decision and the standby that it takes: agents are to hear of the decision, and do nothing else, first."""
 WAITING_SECONDS: Final = 0.2
-"""Between two looks at a key that is to sign by the list, and waits for those who verify."""
+"""Between the first two looks at a key that is to sign by the list and waits for others; doubled each time."""
 IDLE_SECONDS: Final = 1.0
-"""Between two looks at whether this replica has come to lead."""
+"""Longest time between two looks, such as at whether this replica has come to lead."""
 
 
 class KeyUpkeep:
@@ -77,6 +77,7 @@ class KeyUpkeep:
         self._seen = 0
         self._applied: tuple[int | None, tuple[ListedKey, ...]] | None = None
         self._settled = True
+        self._pause = IDLE_SECONDS
         if followed is not None:
             followed.configuration.also_tell(lambda names: self._asked.set() if "signing_keys" in names else None)
 
@@ -96,7 +97,7 @@ class KeyUpkeep:
         self._asked.set()
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(IDLE_SECONDS if self._settled else WAITING_SECONDS):
+                async with asyncio.timeout(IDLE_SECONDS if self._settled else self._pause):
                     await self._asked.wait()
             changed = self._asked.is_set()
             self._asked.clear()
@@ -144,7 +145,9 @@ class KeyUpkeep:
                 self._refuse(str(error))
                 return
             self._applied, self._settled, self.refused = place, False, None
+            self._pause = WAITING_SECONDS / 2
         if not self._settled:
+            self._pause = min(2 * self._pause, IDLE_SECONDS)
             await self._advance()
             self._settled = await self._keys.has_list_settled()
 

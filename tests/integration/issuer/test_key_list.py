@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 
 from events import KeySet, KeyState, Stream
 from issuer.keys.generation import generate
-from issuer.keys.key_list import SealedEntry
+from issuer.keys.key_list import MOST_ENTRIES, SealedEntry
 from issuer.keys.list_opening import listed_key
 from issuer.keys.sealing import KeyEncryptionKey
 from issuer.keys.vault import TOKEN_KEY, seal
@@ -334,3 +334,11 @@ async def test_each_algorithm_has_a_first_of_its_own_and_the_vault_has_the_other
         await until(eddsa_signs, "each first signs")
         assert await signing("RS256") == before
         assert (await issuer.admin("POST", "/keys/rotate", {"reason": "due", "alg": "RS256"})).status == 200
+
+
+async def test_a_list_of_as_many_keys_as_are_allowed_is_in_force(installation: Installation, issuer: Replica) -> None:
+    entries = [await entry(installation, kid=f"{number:02}" + "k" * 62) for number in range(MOST_ENTRIES)]
+    say(issuer, *entries)
+
+    await until_signs(issuer, installation, entries[0])
+    assert await in_force(issuer) == [kid_of(each) for each in entries]

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -129,6 +130,29 @@ def test_each_policy_makes_a_rotation_due(policy: dict[str, Any], active: dict[s
 )
 def test_nothing_is_due_before_its_time_or_without_a_policy(policy: dict[str, Any], active: dict[str, Any]) -> None:
     assert steps(situation(**active), KeyPolicy(**policy)) == []
+
+
+def test_a_key_that_was_put_aside_before_anybody_could_have_polled_it_waits_as_a_new_one() -> None:
+    aside = TokenKey(
+        kid="aside",
+        alg="ES256",
+        state=KeyState.RETIRING,
+        changed_at=NOON - 10,
+        created_at=NOON - 30,
+        published_seq=5,
+        rank=0,
+    )
+    policy = KeyPolicy(jwks_lead_time=120)
+    found = situation()
+
+    assert "in the JWKS for 90 s more" in gate(aside, found, policy).why_not
+    assert gate(msgspec.structs.replace(aside, created_at=NOON - DAY), found, policy).is_open
+
+
+def test_the_first_of_a_list_does_not_give_way_whatever_was_noted_while_another_was_first() -> None:
+    noted: dict[str, Any] = {"rank": 1, "due_since": NOON - 60, "due_reason": "signing_keys has another first"}
+
+    assert steps(situation(**noted), KeyPolicy(rotate_every=1.0)) == []
 
 
 def test_a_rotation_that_must_wait_is_noted_once_and_goes_ahead_after_the_time_out_with_names() -> None:
