@@ -187,7 +187,7 @@ class Feed:
                 raise PositionLost(stream, seq)
         start = {stream: max(resumed.get(stream, 0), ends[stream].floor - 1) for stream in asked}
         chain: list[StoredEvent] = []
-        if Stream.KEYS in asked:
+        if Stream.KEYS in asked and resumed.get(Stream.KEYS, 0) < start[Stream.KEYS]:
             async with self._reads:
                 known = await self._source.successions()
             chain = [event for event in known if resumed.get(Stream.KEYS, 0) < event.seq <= start[Stream.KEYS]]

@@ -112,7 +112,7 @@ class ReadBack:
         before = end - 1 if end else None
         for entry in await self._log.read({Stream.HEARTBEATS: before}, wait=READ_SECONDS):
             with suppress(EventRefused):
-                event = self._opener.copy().open(entry.data, Stream.HEARTBEATS)
+                event = self._opener.open(entry.data, Stream.HEARTBEATS)
                 await self._outbox.skip_heartbeats(event.seq)
                 if isinstance(event.record, Heartbeat):
                     await self._compare_heads(event.record)

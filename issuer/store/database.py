@@ -248,13 +248,6 @@ def _sqlite_engine(url: URL, *, begin: str, connections: int) -> AsyncEngine:
     def _begun(connection: Any) -> None:
         connection.exec_driver_sql(begin)
 
-    @event.listens_for(engine.sync_engine, "invalidate")
-    def _invalidated(connection: Any, _record: Any, _error: Any) -> None:
-        # A cancelled statement may leave its cursor open, and SQLite keeps the locks of a closed connection until the
-        # last of its cursors is gone: nobody could write until then. It is thrown away, so nothing depends on success.
-        with suppress(SQLAlchemyError, sqlite3.Error):
-            connection.rollback()
-
     return engine
 
 
