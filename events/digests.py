@@ -45,7 +45,8 @@ def token_digest(token: str) -> TokenDigest:
 
 def jti_digest(jti: str) -> TokenDigest:
     """The digest of a token identifier (RFC 7519 section 4.1.7)."""
-    return digest_of(sha256(jti.encode("utf-8", "surrogatepass")).digest())
+    digest: TokenDigest = _first_eight(sha256(jti.encode("utf-8", "surrogatepass")).digest())[0]
+    return digest
 
 
 def pack_digests(digests: Iterable[TokenDigest]) -> bytes:

@@ -6,7 +6,7 @@ from typing import Final
 
 BITS_A_DIGEST: Final = 16
 """At full capacity; with four bits set for each, 1 in 200 strangers passes."""
-_PAIRS: Final = tuple(1 << one | 1 << other for one, other in combinations(range(8), 2)) * 3
+PAIRS: Final = tuple(1 << one | 1 << other for one, other in combinations(range(8), 2)) * 3
 """Bytes with two bits set, so that six bits of a digest choose one."""
 
 
@@ -18,33 +18,27 @@ class DigestFilter:
 
     Attributes:
         capacity: how many digests it is made for; with more it lets more strangers pass, and stays right.
+        marks: the bytes.
+        mask: takes the place of a byte from a digest.
     """
 
-    __slots__ = ("_bytes", "_mask", "capacity")
+    __slots__ = ("capacity", "marks", "mask")
 
     def __init__(self, capacity: int) -> None:
         size = 1 << max(3, (BITS_A_DIGEST * capacity - 1).bit_length())
         self.capacity = size // BITS_A_DIGEST
-        self._bytes = bytearray(size // 8)
-        self._mask = size // 8 - 1
+        self.marks = bytearray(size // 8)
+        self.mask = size // 8 - 1
 
     def add(self, digests: Iterable[int]) -> None:
         """Let these digests pass from now on."""
-        marks, mask, pairs = self._bytes, self._mask, _PAIRS
+        marks, mask, pairs = self.marks, self.mask, PAIRS
         for digest in digests:
             marks[digest & mask] |= pairs[digest >> 58]
             marks[digest >> 26 & mask] |= pairs[digest >> 52 & 63]
 
     def may_hold(self, digest: int) -> bool:
         """``False`` when the digest has certainly not been added."""
-        marks, mask = self._bytes, self._mask
-        first, second = _PAIRS[digest >> 58], _PAIRS[digest >> 52 & 63]
+        marks, mask = self.marks, self.mask
+        first, second = PAIRS[digest >> 58], PAIRS[digest >> 52 & 63]
         return marks[digest & mask] & first == first and marks[digest >> 26 & mask] & second == second
-
-    def may_hold_either(self, one: int, other: int) -> bool:
-        """``may_hold`` for two at once: nearly always one byte of each is all that is looked at."""
-        marks, mask = self._bytes, self._mask
-        first, second = _PAIRS[one >> 58], _PAIRS[other >> 58]
-        return (marks[one & mask] & first == first and self.may_hold(one)) or (
-            marks[other & mask] & second == second and self.may_hold(other)
-        )

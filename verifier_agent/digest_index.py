@@ -9,8 +9,8 @@ from array import array
 from collections.abc import Iterator
 from typing import Final
 
-from events.digests import TokenDigest
-from verifier_agent.digest_filter import DigestFilter
+from events.digests import TokenDigest, jti_digest
+from verifier_agent.digest_filter import PAIRS, DigestFilter
 from verifier_agent.digest_runs import DigestRuns, search
 
 FEW: Final = 32
@@ -54,12 +54,19 @@ class DigestIndex:
             return True
         return self._filter.may_hold(digest) and self._settled.holds(digest)
 
-    def holds_either(self, one: TokenDigest, other: TokenDigest) -> bool:
-        """Whether either of two digests is revoked, for nearly all of which a look at the filter is the answer."""
-        few = self._few
-        if self._unsettled or (few and (one in few or other in few)) or self._filter.may_hold_either(one, other):
-            return self.holds(one) or self.holds(other)
-        return False
+    def holds_token(self, digest: TokenDigest, jti: str | None) -> bool:
+        """Whether a token is revoked by its own digest or by that of its ``jti``.
+
+        For nearly every token that is not, a look at one byte of the filter for each is the answer.
+        """
+        by_jti = digest if jti is None else jti_digest(jti)
+        if self._few or self._unsettled:
+            return self.holds(digest) or self.holds(by_jti)
+        marks, mask = self._filter.marks, self._filter.mask
+        one, other = PAIRS[digest >> 58], PAIRS[by_jti >> 58]
+        return (marks[digest & mask] & one == one and self.holds(digest)) or (
+            marks[by_jti & mask] & other == other and self.holds(by_jti)
+        )
 
     def __iter__(self) -> Iterator[tuple[int, "array[int]"]]:
         return iter(self._batches.items())

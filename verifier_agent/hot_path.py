@@ -86,29 +86,30 @@ def hot_path(verifier: Verifier, clock: Clock) -> Verify:
             ):
                 return known.claims
         except (KeyError, TypeError):  # a scope that nobody has asked for yet, or a token that is not even text
-            return verify_step_by_step(token, audience, scope, caller)
-        return (judge_again if known is None else verify_step_by_step)(token, audience, scope, caller)
+            return verify_step_by_step(token, time(), audience, scope, caller)
+        return (judge_again if known is None else verify_step_by_step)(token, now, audience, scope, caller)
 
-    def judge_again(token: str, audience: Audience, scope: str | None, caller: str | None) -> Claims:
+    def judge_again(token: str, now: float, audience: Audience, scope: str | None, caller: str | None) -> Claims:
         """A token that was good before anything changed needs no signature, if only what changed spares it."""
         judged = verified.current  # before anything is judged; see VerifiedTokens
-        known = verified.aside.get(token)
-        now, able = time(), window
+        known, able = verified.aside.get(token), window
         if (
             known is not None
             and able.begins <= now < able.ends
             and known.starts <= now < known.ends
             and audience in known.audiences
             and scope is None
-            and find_revocation(known.claims, known.digest) is None
+            and find_revocation(token, known) is None
         ):
             verified.add(token, known, judged)
             return known.claims
-        return verify_step_by_step(token, audience, scope, caller)
+        return verify_step_by_step(token, now, audience, scope, caller)
 
-    def verify_step_by_step(token: str, audience: Audience, scope: str | None, caller: str | None) -> Claims:
+    def verify_step_by_step(
+        token: str, now: float, audience: Audience, scope: str | None, caller: str | None
+    ) -> Claims:
         nonlocal window
-        now, boot, able, policy = time(), clock.boot(), window, verifier.policy
+        boot, able, policy = clock.boot(), window, verifier.policy
         if not able.begins <= now < able.ends or able.policy is not policy:
             window = _Window(now, now + verifier.check_able(now, boot), policy)
         claims = verifier.judge(token, now, boot, audience, scope, caller)

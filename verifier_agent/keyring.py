@@ -6,6 +6,7 @@ source, brings it back.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, Final
 
 from cryptography.exceptions import InvalidSignature
@@ -14,11 +15,13 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
 from events import KeySet, KeyState, PublishedKey
+from events.digests import TokenDigest, digest_of
 
-VerifySignature = Callable[[bytes, bytes, bytes], None]
-"""(signature, signing input, SHA-256 of the signing input); raises ``InvalidSignature`` or ``ValueError``.
+VerifySignature = Callable[[bytes, bytes], TokenDigest | None]
+"""(signature, signing input); raises ``InvalidSignature`` or ``ValueError``.
 
-The hash is taken once, for the signature and for the digest by which one token is revoked.
+Where the signature is over the SHA-256 of the signing input, that hash is taken once, and the digest that it begins
+with, by which one token is revoked, is what comes back.
 """
 
 MIN_RSA_BITS: Final = 2048
@@ -35,7 +38,13 @@ def _es256(key: Any) -> VerifySignature:
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         raise ValueError("ES256 needs a public key on P-256")
     algorithm = ec.ECDSA(_SHA256)
-    return lambda signature, _, sha256: key.verify(_in_der(signature), sha256, algorithm)
+
+    def verify(signature: bytes, signing_input: bytes) -> TokenDigest:
+        hashed = sha256(signing_input).digest()
+        key.verify(_in_der(signature), hashed, algorithm)
+        return digest_of(hashed)
+
+    return verify
 
 
 def _in_der(signature: bytes) -> bytes:
@@ -56,7 +65,13 @@ def _rs256(key: Any) -> VerifySignature:
     if not isinstance(key, rsa.RSAPublicKey) or key.key_size < MIN_RSA_BITS:
         raise ValueError(f"RS256 needs a public RSA key of {MIN_RSA_BITS} bits or more")
     scheme = padding.PKCS1v15()
-    return lambda signature, _, sha256: key.verify(signature, sha256, scheme, _SHA256)
+
+    def verify(signature: bytes, signing_input: bytes) -> TokenDigest:
+        hashed = sha256(signing_input).digest()
+        key.verify(signature, hashed, scheme, _SHA256)
+        return digest_of(hashed)
+
+    return verify
 
 
 def _eddsa(key: Any) -> VerifySignature:
@@ -64,7 +79,8 @@ def _eddsa(key: Any) -> VerifySignature:
         raise ValueError("EdDSA needs a public Ed25519 key")
     if int.from_bytes(key.public_bytes_raw(), "little") % 2**255 in _SMALL_ORDER:
         raise ValueError("EdDSA needs a key of large order: under this one anybody can sign")
-    return lambda signature, signing_input, _: key.verify(signature, signing_input)
+    verify: VerifySignature = key.verify  # the method itself, and nothing between: it returns None
+    return verify
 
 
 ALGORITHMS: Final[dict[str, Callable[[Any], VerifySignature]]] = {"ES256": _es256, "RS256": _rs256, "EdDSA": _eddsa}

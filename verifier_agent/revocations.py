@@ -14,10 +14,10 @@ from typing import Final
 import msgspec
 
 from events import Lift, Revoke, RevokeDigests
-from events.digests import TokenDigest, jti_digest, repack_digests, unpack_digests
-from verifier_agent.claims import Claims
+from events.digests import repack_digests, token_digest, unpack_digests
 from verifier_agent.digest_index import MAX_UNSETTLED, DigestIndex
 from verifier_agent.selector_index import SelectorIndex, SelectorRevocation
+from verifier_agent.verified_tokens import VerifiedToken
 
 MOST_UNSETTLED: Final = 64
 """Batches of a restored snapshot that may wait for ``settle``: whoever starts is better off slow at first than late."""
@@ -118,16 +118,19 @@ class RevocationIndex:
         """Do about a millisecond of what a mass revocation has left to do; whether there may be more."""
         return self._digests.settle()
 
-    def find(self, claims: Claims, digest: TokenDigest) -> str | None:
+    def find(self, token: str, known: VerifiedToken) -> str | None:
         """What revokes a token, in words for the operator's log, or ``None``.
 
         Args:
-            claims: of the token.
-            digest: of its signing input.
+            token: its text.
+            known: what has been found out about it; takes the digest up if that is missing and needed.
         """
+        claims = known.claims
         if self._digest_expiry:
-            jti = claims.jti
-            if self._digests.holds_either(digest, digest if jti is None else jti_digest(jti)):
+            digest = known.digest
+            if digest is None:
+                digest = known.digest = token_digest(token)
+            if self._digests.holds_token(digest, claims.jti):
                 return "by the digest of the token or of its jti"
         index = self._selectors.get(claims.iss)
         hit = None if index is None else index.find(claims.raw, claims.iat)

@@ -16,13 +16,13 @@ from verifier_agent.keyring import VerifyingKey
 from verifier_agent.policy import Audience
 
 
-class VerifiedToken(msgspec.Struct, frozen=True, gc=False):
+class VerifiedToken(msgspec.Struct, gc=False):
     """What need not be found out again about one token.
 
     Attributes:
         claims: its claims.
         key: that signed it.
-        digest: of its signing input.
+        digest: of its signing input; ``None`` until somebody needs it, where the signature did not.
         audiences: every ``audience`` that a caller may ask for: those of its ``aud``, ``None``, and ``UNSET`` if the
             one asked for by default is among them.
         starts: seconds since the epoch before which it is not valid, skew included.
@@ -31,7 +31,7 @@ class VerifiedToken(msgspec.Struct, frozen=True, gc=False):
 
     claims: Claims
     key: VerifyingKey | ForeignKey
-    digest: TokenDigest
+    digest: TokenDigest | None
     audiences: tuple[Audience, ...]
     starts: float
     ends: float

@@ -3,7 +3,6 @@
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from hashlib import sha256
 from typing import Final
 
 from cryptography.exceptions import InvalidSignature
@@ -20,7 +19,6 @@ from events import (
     UnverifiedEvent,
     VerifiedEvent,
 )
-from events.digests import digest_of
 from events.event_keys import EventKeys
 from verifier_agent.claims import Claims, ClaimsDecoder
 from verifier_agent.errors import (
@@ -334,9 +332,8 @@ class Verifier:
             key = foreign_key(foreign, unverified.header, boot, caller)  # 2 to 4
         else:
             key = seen or self._own_key(unverified.header)  # 2 to 4
-        hashed = sha256(unverified.signing_input).digest()
         try:
-            key.verify(unverified.signature, unverified.signing_input, hashed)  # 5
+            digest = key.verify(unverified.signature, unverified.signing_input)  # 5
         except (InvalidSignature, ValueError) as error:
             raise TokenRejected(RejectionCode.BAD_SIGNATURE, "not signed by the key it names") from error
         if seen is None and isinstance(key, VerifyingKey) and len(headers) < MAX_HEADERS:
@@ -349,7 +346,7 @@ class Verifier:
             starts = claims.nbf
         default = (foreign and foreign.issuer.audience) or self.policy.audience
         audiences = (UNSET, *claims.aud, None) if default in claims.aud else (*claims.aud, None)
-        return VerifiedToken(claims, key, digest_of(hashed), audiences, starts - skew, claims.exp + skew)
+        return VerifiedToken(claims, key, digest, audiences, starts - skew, claims.exp + skew)
 
     def _own_key(self, header_part: bytes) -> VerifyingKey:
         """The key of our own issuer that a token names; steps 2 to 4."""
@@ -393,7 +390,7 @@ class Verifier:
 
     def _check_revoked(self, token: str, known: VerifiedToken) -> None:
         """Step 7: by digest or selector; by key, in step 4."""
-        by = self.state.revocations.find(known.claims, known.digest)
+        by = self.state.revocations.find(token, known)
         if by is not None:
             self.verified.discard(token)
             raise TokenRejected(RejectionCode.REVOKED, by)

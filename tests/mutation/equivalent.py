@@ -57,7 +57,7 @@ EQUIVALENT: Final[dict[str, str]] = {
     "hot_path.hot_path.judge_again: verified.add(token, known, judged) -> pass": (
         "slower: it is judged again each time"
     ),
-    "hot_path.hot_path.judge_again: if known is not None and able.begins <= now < able.ends and (known.starts <= now < known.ends) and (audience in known.audiences) and (scope is None) and (find_revocation(known.claims, known.digest) is None): verified.add(token, known, judged) -> pass": (
+    "hot_path.hot_path.judge_again: if known is not None and able.begins <= now < able.ends and (known.starts <= now < known.ends) and (audience in known.audiences) and (scope is None) and (find_revocation(token, known) is None): verified.add(token, known, judged) -> pass": (
         "slower: the numbered steps decide"
     ),
     "hot_path.hot_path.verify_step_by_step: able.begins <= now < able.ends -> able.begins < now < able.ends": (
@@ -141,18 +141,6 @@ EQUIVALENT: Final[dict[str, str]] = {
     ),
     "digest_index.DigestIndex.holds: self._filter.may_hold(digest) and self._settled.holds(digest) -> self._settled.holds(digest)": (
         "slower: the batches are searched without asking the filter first"
-    ),
-    "digest_index.DigestIndex.holds_either: few and (one in few or other in few) -> one in few or other in few": (
-        "slower: an empty dict is searched"
-    ),
-    "digest_index.DigestIndex.holds_either: few and (one in few or other in few) -> few": (
-        "slower: each is looked for by itself"
-    ),
-    "digest_filter.DigestFilter.may_hold_either: marks[one & mask] & first == first and self.may_hold(one) -> self.may_hold(one)": (
-        "slower: the second byte is looked at, too"
-    ),
-    "digest_filter.DigestFilter.may_hold_either: marks[other & mask] & second == second and self.may_hold(other) -> self.may_hold(other)": (
-        "slower: the second byte is looked at, too"
     ),
     "digest_index.DigestIndex.add: len(self._unsettled) > most_unsettled -> len(self._unsettled) >= most_unsettled": (
         "one batch more or less waits"

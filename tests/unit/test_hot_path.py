@@ -11,8 +11,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from msgspec import UNSET
 
 from events import KeyState, Selector
+from events.digests import token_digest
 from tests.simulator import AUDIENCE, IssuerSimulator, Listener, signing_key
-from verifier_agent import OnStale, TokenRejected, VerificationPolicy, VerificationUnavailable
+from verifier_agent import OnStale, RejectionCode, TokenRejected, VerificationPolicy, VerificationUnavailable
 from verifier_agent.hot_path import MAX_SCOPES, hot_path
 from verifier_agent.policy import Audience
 
@@ -129,6 +130,25 @@ def test_a_second_time_costs_no_signature(issuer: IssuerSimulator, listener: Lis
     listener.verifier.verify = None  # type: ignore[method-assign, assignment]
 
     assert verify(token, audience=AUDIENCE) is claims
+
+
+@pytest.mark.parametrize("alg", ["ES256", "RS256", "EdDSA"])
+def test_a_token_that_is_known_is_found_by_its_digest_when_it_is_revoked(alg: str) -> None:
+    issuer = IssuerSimulator(alg=alg)
+    listener = Listener.caught_up(issuer)
+    verify = hot_path(listener.verifier, issuer.clock)
+    good, bad = issuer.token(jti="good"), issuer.token(jti="bad")
+    for token in (good, bad):
+        verify(token)
+    listener.hear(issuer.revoke_tokens(bad))
+    entry = listener.verifier.verified.aside[good]
+
+    assert verify(good) == entry.claims
+    assert listener.verifier.verified.current[good] is entry  # its signature was not checked again
+    with pytest.raises(TokenRejected) as refused:
+        verify(bad)
+    assert refused.value.code is RejectionCode.REVOKED
+    assert (entry.digest, listener.rejection(bad)) == (token_digest(good), RejectionCode.REVOKED)
 
 
 def test_knowledge_that_becomes_too_old_is_noticed_within_a_second(issuer: IssuerSimulator, verify: Any) -> None:

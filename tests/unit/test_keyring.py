@@ -1,6 +1,5 @@
 """Token keys, as key sets have told them."""
 
-from hashlib import sha256
 from itertools import permutations
 from typing import Any
 
@@ -8,7 +7,8 @@ import pytest
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, rsa
 
-from events import KeySet, KeyState, PublishedKey
+from events import KeySet, KeyState, PublishedKey, base64url
+from events.digests import token_digest
 from tests.simulator import SigningKey, signing_key
 from verifier_agent.keyring import ALGORITHMS, Keyring
 
@@ -54,7 +54,18 @@ def test_a_key_checks_signatures_of_its_algorithm(alg: str) -> None:
     assert found is not None
     for signature in (b"", b"\0" * 64, b"\xff" * 64, b"\0" * 63, b"\0" * 256, b"\xff" * 256):
         with pytest.raises((InvalidSignature, ValueError)):
-            found.verify(signature, token, sha256(token).digest())
+            found.verify(signature, token)
+
+
+@pytest.mark.parametrize("alg", ["ES256", "RS256", "EdDSA"])
+def test_a_check_gives_the_digest_of_the_token_where_the_signature_is_over_its_hash(alg: str) -> None:
+    key = signing_key(alg, "one")
+    token = key.jws({}, b"payload")
+    signed, _, signature = token.encode().rpartition(b".")
+    found = keyring_of(key.published()).get("one")
+
+    assert found is not None
+    assert found.verify(base64url.decode(signature), signed) == (None if alg == "EdDSA" else token_digest(token))
 
 
 def test_a_newer_key_set_replaces_the_older() -> None:

@@ -1,6 +1,5 @@
 """Signatures and thumbprints as the RFCs print them."""
 
-from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -66,7 +65,7 @@ def test_a_published_signature_is_good_and_a_changed_one_is_not(
     octets = base64url.decode(signature.encode())
 
     def verify(octets: bytes, signed: bytes) -> None:
-        key.verify(octets, signed, sha256(signed).digest())
+        key.verify(octets, signed)
 
     verify(octets, signing_input.encode())
 

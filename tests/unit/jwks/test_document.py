@@ -1,7 +1,6 @@
 """Which keys of a JWK Set are taken, and what becomes of the rest."""
 
 import json
-from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -41,7 +40,7 @@ def test_a_key_has_the_one_algorithm_of_its_kind_whether_it_names_it_or_not(alg:
 
     assert found.alg == alg
     signing_input, _, signature = signer.jws({"alg": alg}, b"{}").rpartition(".")
-    found.verify(unb64(signature), signing_input.encode(), sha256(signing_input.encode()).digest())
+    found.verify(unb64(signature), signing_input.encode())
 
 
 @pytest.mark.parametrize(
