@@ -28,7 +28,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     critical: ClassVar[bool] = True
 
 
-class Revoke(Record, frozen=True, kw_only=True, omit_defaults=True):
+class Revoke(Record, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Every token that the selector hits and that is older than the cutoff is revoked.
 
     Attributes:
@@ -52,7 +52,7 @@ class Revoke(Record, frozen=True, kw_only=True, omit_defaults=True):
     replaces: int = 0
 
 
-class RevokeDigests(Record, frozen=True, kw_only=True, omit_defaults=True):
+class RevokeDigests(Record, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """The tokens with these digests are revoked, whatever their ``rsq``.
 
     Attributes:
@@ -72,7 +72,7 @@ class RevokeDigests(Record, frozen=True, kw_only=True, omit_defaults=True):
     replaces: int = 0
 
 
-class Lift(Record, frozen=True, kw_only=True, omit_defaults=True):
+class Lift(Record, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Takes back exactly one revocation; others that hit the same tokens stay.
 
     Attributes:

@@ -29,7 +29,7 @@ _RESERVED: Final = {
 }
 
 
-class Selector(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Selector(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """An AND of claim equalities.
 
     Attributes:

@@ -7,11 +7,14 @@ batch, or in what short ones have been joined to. A batch of a few digests goes 
 
 from array import array
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, TypeAlias
 
-from events.digests import TokenDigest, jti_digest
+from events.digests import TokenDigest, jti_digest, repack_digests, unpack_digests
 from verifier_agent.digest_filter import PAIRS, DigestFilter
 from verifier_agent.digest_runs import DigestRuns, search
+
+KeptBatch: TypeAlias = "array[int] | bytes"
+"""Digests in ascending order; a few as they came, packed: arrays are objects that the garbage collector passes."""
 
 FEW: Final = 32
 """Batches up to this size cost more as an array to search than as entries of a dict."""
@@ -32,7 +35,7 @@ class DigestIndex:
     """
 
     def __init__(self) -> None:
-        self._batches: dict[int, array[int]] = {}
+        self._batches: dict[int, KeptBatch] = {}
         self._count = 0
         self._few: dict[int, int] = {}  # digest to the number of small batches that hold it
         self._unsettled: tuple[array[int], ...] = ()
@@ -68,12 +71,13 @@ class DigestIndex:
             marks[by_jti & mask] & other == other and self.holds(by_jti)
         )
 
-    def __iter__(self) -> Iterator[tuple[int, "array[int]"]]:
+    def __iter__(self) -> Iterator[tuple[int, KeptBatch]]:
         return iter(self._batches.items())
 
-    def batch(self, seq: int) -> "array[int] | None":
-        """The batch of event ``seq``, if it is in force."""
-        return self._batches.get(seq)
+    def packed(self, seq: int) -> bytes | None:
+        """The batch of event ``seq`` as it came, if it is in force."""
+        batch = self._batches.get(seq)
+        return None if batch is None else packed(batch)
 
     def add(self, seq: int, digests: "array[int]", *, most_unsettled: int = MAX_UNSETTLED) -> None:
         """Put the batch of event ``seq`` in force.
@@ -83,21 +87,23 @@ class DigestIndex:
             digests: sorted.
             most_unsettled: how many batches may wait for ``settle``; others are settled here.
         """
-        self._batches[seq] = digests
         self._count += len(digests)
         if len(digests) <= FEW:
+            self._batches[seq] = repack_digests(digests)
             for digest in digests:
                 self._few[digest] = self._few.get(digest, 0) + 1
             return
+        self._batches[seq] = digests
         self._unsettled = (*self._unsettled, digests)
         while len(self._unsettled) > most_unsettled:
             self.settle()
 
     def remove(self, seq: int) -> bool:
         """Take one batch out of force; whether it was there."""
-        digests = self._batches.pop(seq, None)
-        if digests is None:
+        batch = self._batches.pop(seq, None)
+        if batch is None:
             return False
+        digests = unpacked(batch)
         self._count -= len(digests)
         if len(digests) <= FEW:
             for digest in digests:
@@ -135,6 +141,16 @@ class DigestIndex:
             if any(waiting is batch for waiting in self._unsettled):  # it may have been lifted meanwhile
                 self._settled.add(batch)
                 self._unsettled = _without(self._unsettled, batch)
+
+
+def packed(batch: KeptBatch) -> bytes:
+    """A batch as it came."""
+    return batch if isinstance(batch, bytes) else repack_digests(batch)
+
+
+def unpacked(batch: KeptBatch) -> "array[int]":
+    """The digests of a batch, in ascending order."""
+    return unpack_digests(batch) if isinstance(batch, bytes) else batch
 
 
 def _taken_into(passed: DigestFilter, digests: "array[int]") -> Iterator[None]:

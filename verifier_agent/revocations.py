@@ -14,8 +14,8 @@ from typing import Final
 import msgspec
 
 from events import Lift, Revoke, RevokeDigests
-from events.digests import repack_digests, token_digest, unpack_digests
-from verifier_agent.digest_index import MAX_UNSETTLED, DigestIndex
+from events.digests import token_digest, unpack_digests
+from verifier_agent.digest_index import MAX_UNSETTLED, DigestIndex, KeptBatch, packed
 from verifier_agent.selector_index import SelectorIndex, SelectorRevocation
 from verifier_agent.verified_tokens import VerifiedToken
 
@@ -53,7 +53,7 @@ class RevocationIndex:
         """
         digests = unpack_digests(record.digests)
         if seq in self._lifted or (
-            self._digests.batch(seq) == digests and self._digest_expiry[seq] == record.expires_at
+            self._digests.packed(seq) == record.digests and self._digest_expiry[seq] == record.expires_at
         ):
             return
         self._remove(seq)
@@ -72,9 +72,9 @@ class RevocationIndex:
         self.lift(Lift(target=record.replaces, expires_at=record.expires_at))
 
     def _says_otherwise(self, record: Revoke | RevokeDigests) -> bool:
-        batch = self._digests.batch(record.replaces)
+        batch = self._digests.packed(record.replaces)
         if batch is not None:
-            return not isinstance(record, RevokeDigests) or repack_digests(batch) != record.digests
+            return not isinstance(record, RevokeDigests) or batch != record.digests
         held = self._selector(record.replaces)
         if held is None:
             return False
@@ -222,7 +222,7 @@ class FrozenRevocations:
     """
 
     selectors: tuple[dict[int, tuple[SelectorRevocation, str | None]], ...]
-    digests: "dict[int, array[int]]"
+    digests: dict[int, KeptBatch]
     digest_expiry: dict[int, float]
     lifted: dict[int, float]
 
@@ -233,7 +233,7 @@ class FrozenRevocations:
 
     def digest_rows(self) -> Iterator[DigestRow]:
         """Packed again."""
-        return ((seq, self.digest_expiry[seq], repack_digests(self.digests[seq])) for seq in sorted(self.digests))
+        return ((seq, self.digest_expiry[seq], packed(self.digests[seq])) for seq in sorted(self.digests))
 
     def lifted_rows(self) -> Iterator[LiftedRow]:
         """Targets of lifts."""

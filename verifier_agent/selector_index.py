@@ -1,9 +1,10 @@
 """Which selector revocations hit a token, found by one probe for each member of an indexed claim."""
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Final
+
+import msgspec
 
 from events import Revoke
 from events.selectors import ClaimValue, members_of
@@ -15,9 +16,8 @@ _PROBED_LAST: Final = ("aud", "scope")
 FEW_PROBES: Final = 3
 
 
-@dataclass(frozen=True, slots=True)
-class SelectorRevocation:
-    """A revocation in force.
+class SelectorRevocation(msgspec.Struct, frozen=True, gc=False):
+    """A revocation in force. There are many, and the garbage collector passes none of them.
 
     Attributes:
         seq: of the event.
@@ -150,8 +150,7 @@ class SelectorIndex:
         return 0 if bucket is None else len(bucket)
 
 
-@dataclass(frozen=True, slots=True)
-class _Bucket:
+class _Bucket(msgspec.Struct, frozen=True, gc=False):
     """Revocations that are found together. Replaced, never changed: others may be reading it.
 
     Attributes:

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from events import TokenDigest
-from events.digests import jti_digest
+from events.digests import jti_digest, pack_digests
 from verifier_agent import digest_index
 from verifier_agent.digest_filter import DigestFilter
-from verifier_agent.digest_index import FEW, MAX_UNSETTLED, STEP, DigestIndex
+from verifier_agent.digest_index import FEW, MAX_UNSETTLED, STEP, DigestIndex, unpacked
 
 
 def batch(digests: Iterable[int]) -> "array[int]":
@@ -31,7 +31,7 @@ class AnyOrder(RuleBasedStateMachine):
     @initialize()
     def start(self) -> None:
         self.index = DigestIndex()
-        self.batches: dict[int, set[int]] = {}
+        self.batches: dict[int, set[TokenDigest]] = {}
         self.seq = 0
 
     @rule(
@@ -39,7 +39,7 @@ class AnyOrder(RuleBasedStateMachine):
     )
     def a_batch_comes(self, first: int, size: int, step: int) -> None:
         self.seq += 1
-        self.batches[self.seq] = set(range(first, first + size * step, step))
+        self.batches[self.seq] = set(map(TokenDigest, range(first, first + size * step, step)))
         self.index.add(self.seq, batch(self.batches[self.seq]))
 
     @rule(which=st.integers(0, 10))
@@ -61,7 +61,8 @@ class AnyOrder(RuleBasedStateMachine):
 
         assert found == [digest for digest in probes if any(digest in held for held in self.batches.values())]
         assert len(self.index) == sum(map(len, self.batches.values()))
-        assert {seq: set(held) for seq, held in self.index} == self.batches
+        assert {seq: set(unpacked(held)) for seq, held in self.index} == self.batches
+        assert all(self.index.packed(seq) == pack_digests(held) for seq, held in self.batches.items())
 
 
 AnyOrder.TestCase.settings = settings(max_examples=40, stateful_step_count=25)

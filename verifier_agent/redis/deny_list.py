@@ -13,6 +13,7 @@ from itertools import chain
 from typing import Final
 
 from verifier_agent.clocks import Clock
+from verifier_agent.digest_index import unpacked
 from verifier_agent.errors import StoreUnavailable
 from verifier_agent.issuer_state import IssuerState
 from verifier_agent.redis.connection import RedisConnection
@@ -221,7 +222,9 @@ class DenyList:
         frozen, now = state.revocations.freeze(), state.issuer_time
         new = frozen.digests.keys() - self._listed.keys()
         return {
-            seq: Batch(frozen.digest_expiry[seq], frozen.digests[seq]) for seq in new if frozen.digest_expiry[seq] > now
+            seq: Batch(frozen.digest_expiry[seq], unpacked(frozen.digests[seq]))
+            for seq in new
+            if frozen.digest_expiry[seq] > now
         }
 
     def _is_seen(self, state: IssuerState) -> bool:
@@ -237,7 +240,7 @@ class DenyList:
         lifted = [batch for batch in gone.values() if batch.expires_at > now]
         for some in slices(lifted, LIFTED_A_GROUP):
             unneeded, turn = NoLongerListed([part.digests for part in some]), 0
-            for part in chain.from_iterable(map(_parts, in_force.values())):
+            for part in chain.from_iterable(map(_parts, map(unpacked, in_force.values()))):
                 unneeded.keep_what_needs(part)
                 turn += len(part)
                 if turn >= DIGESTS_A_TURN:
