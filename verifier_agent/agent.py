@@ -205,11 +205,7 @@ class Agent:
         """
         if self._task is None or self._task.done():
             raise RuntimeError("the agent is not running; use it as a context: async with Agent(settings)")
-        waiter = asyncio.create_task(self._changed.wait())
-        try:
-            await asyncio.wait([waiter, self._task], return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            waiter.cancel()
+        await self._changed.wait()  # set by the end of the task too
 
     def status(self) -> AgentReport:
         """What is known, and how well."""
@@ -246,6 +242,7 @@ class Agent:
 
     def _start_tasks(self) -> None:
         self._task = asyncio.create_task(self._logs.run(), name="tocsin-agent")
+        self._task.add_done_callback(lambda _: self._changed.set())
         self._others = [
             *(asyncio.create_task(each.run(), name="tocsin-foreign-keys") for each in self.foreign.values()),
             *(asyncio.create_task(work, name="tocsin-store") for work in self._stores.running()),

@@ -122,7 +122,8 @@ class _Tail:
         self.sharers: set[_Sharer] = set()
         self.places: dict[_Sharer, _Place] = {}
         self._at: dict[Stream, int | None] = {}
-        self._turn = asyncio.Lock()
+        self._reading = False
+        self._read_ended = asyncio.Event()
         self._heard_at = time.monotonic()
 
     def is_silent(self) -> bool:
@@ -147,17 +148,20 @@ class _Tail:
     async def read(self, place: _Place, wait: float, limit: int) -> list[Entry]:
         """What is new to this one; whoever has nothing left reads for all when it is its turn."""
         end = time.monotonic() + wait
+        try:
+            async with asyncio.timeout(wait):
+                while self._reading and not place.has_more():
+                    await self._read_ended.wait()
+        except TimeoutError:
+            return place.take(limit)
         if not place.has_more():
+            self._reading = True
             try:
-                async with asyncio.timeout(wait):
-                    await self._turn.acquire()
-            except TimeoutError:
-                return place.take(limit)
-            try:
-                if not place.has_more():
-                    await self._hear(max(end - time.monotonic(), 0.0), limit)
+                await self._hear(max(end - time.monotonic(), 0.0), limit)
             finally:
-                self._turn.release()
+                self._reading = False
+                self._read_ended.set()  # all at once: each has what it waits for, or is the next to read
+                self._read_ended = asyncio.Event()
         return place.take(limit)
 
     async def _hear(self, wait: float, limit: int) -> None:
