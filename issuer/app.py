@@ -34,7 +34,6 @@ from issuer.fleet import Fleet
 from issuer.fleet.listener import AgentsListener
 from issuer.grants import load_grants
 from issuer.housekeeping import Housekeeping
-from issuer.keys.choice import key_wrappers
 from issuer.keys.holders import KekHolders
 from issuer.keys.key_list import read_list
 from issuer.keys.key_service import KeyService
@@ -42,11 +41,11 @@ from issuer.keys.list_opening import ListOpening
 from issuer.keys.listed_keys import ListedKeys
 from issuer.keys.signing import SigningThreads
 from issuer.keys.upkeep import KeyUpkeep
-from issuer.keys.vault import KeyVault
 from issuer.leadership import Leadership
 from issuer.leadership.choice import leader_lock
 from issuer.limits.request_limits import RequestLimits
 from issuer.lookups import Changes, Kind, Lookups, Remembered
+from issuer.opened_store import opened_store
 from issuer.outbox.heartbeats import Heartbeats
 from issuer.outbox.horizon import note_ceiling
 from issuer.outbox.outbox import Outbox
@@ -60,8 +59,6 @@ from issuer.revocations import RevocationService
 from issuer.self_service import SelfService
 from issuer.sessions import Cookies, SessionStore
 from issuer.settings import IssuerSettings
-from issuer.store.database import Database
-from issuer.store.migration import check_version, migrate
 from issuer.tokens import TokenService, load_enhancers
 from issuer.users import LoginThrottle, Passwords, UserStore
 from issuer.users.login_rule import LoginRule
@@ -79,7 +76,7 @@ CHECK_AGAIN_SECONDS: Final = 5.0
 async def running_services(
     settings: IssuerSettings, clock: Clock | None = None, followed: Following | None = None
 ) -> AsyncIterator[Services]:
-    """Build everything, keep its tasks running, and take it down again.
+    """Build everything, bring it up to date, keep its tasks running, and take it down again.
 
     Args:
         settings: of this process.
@@ -93,93 +90,96 @@ async def running_services(
         SealBroken: the key-encryption key is another one.
         WrapperUnavailable: what holds it does not answer.
     """
-    clock = clock or SystemClock()
-    live = Live(settings) if followed is None else followed.configuration.live(IssuerSettings)
     async with AsyncExitStack() as stack:
-        wrappers = await key_wrappers(settings)
-        database = Database(settings.store)
-        stack.push_async_callback(database.close)
-        await (migrate(database) if settings.migrate else check_version(database))
-        vault = KeyVault(database, wrappers)
-        await vault.check()
-        opening = ListOpening(wrappers, settings.signing_algorithms)
-        signers, trust = await vault.event_signers(settings.issuer)
-        event_log = open_log(settings.log, Retention.covering(settings.token_lifetime_ceiling))
-        stack.push_async_callback(event_log.close)
-        outbox = Outbox(database, signers)
-        lookups: dict[Kind, Lookups[Any]] = {kind: Lookups(Remembered(random.random), clock.boot) for kind in Kind}
-        for each in lookups.values():
-            stack.push_async_callback(each.close)
-        opener, holder = EventOpener(trust), secrets.token_hex(16)
-        own_agent = OwnAgent(database, outbox, trust, settings.skew, clock, Changes(lookups), opener)
-        source = StoreSource(database, outbox, Heartbeats(database, outbox, clock), clock)
-        feed = Feed(source, settings.feed_readers)
-        kek_holders = KekHolders(database, wrappers, holder)
-        relay = Relay(database, outbox, event_log, opener, holder, clock, also=[feed])
-        lock = leader_lock(settings, database, holder, clock, followed, stack)
-        leadership = Leadership(lock, database, holder, clock)
-        keys = KeyService(database, outbox, vault, settings.signing_algorithms, lambda: live.now.key_policy())  # noqa: PLW0108 - as it is when asked
-        listed_keys = ListedKeys(database, vault, keys, opening)
-        standing = Standing(settings.issuer)
-        own_agent.also_tell(standing.hear)
-        revocations = RevocationService(settings, database, outbox, own_agent, relay)
-        clients = ClientStore(database, lookups[Kind.CLIENT])
-        await outbox.initialise()
-        throttle = LoginThrottle(database, LoginRule(settings.login_attempts, settings.login_max_delay))
-        passwords = Passwords()
-        stack.callback(passwords.close)
-        families = FamilyStore(live, database, revocations)
-        threads = SigningThreads()
-        stack.callback(threads.close)
-        parts = Parts(
-            live=live,
-            clock=clock,
-            users=UserStore(database, passwords, throttle, lookups[Kind.USER]),
-            families=families,
-            own_agent=own_agent,
-            sessions=SessionStore(live, database, standing, revocations),
-            codes=CodeStore(live, database, families, revocations),
-            devices=DeviceStore(database, families, UserCodeGuesses(database)),
-        )
-        services = Services(
-            followed=followed,
-            database=database,
-            clients=clients,
-            lookups=lookups,
-            assertions=ClientAssertions(settings.issuer, settings.skew, database, clients, clock),
-            parts=parts,
-            standing=standing,
-            grants=load_grants(parts),
-            tokens=TokenService(live, keys, own_agent, load_enhancers(parts), standing, clock, threads),
-            keys=keys,
-            listed_keys=listed_keys,
-            revocations=revocations,
-            own_agent=own_agent,
-            leadership=leadership,
-            relay=relay,
-            feed=feed,
-            fleet=Fleet(settings.issuer, database, clock),
-            kek_holders=kek_holders,
-            snapshots=Snapshots(own_agent, Heartbeats(database, outbox, clock), clock),
-            pages=Pages(settings.issuer),
-            seal=FormSeal(await vault.form_key()),
-            cookies=Cookies(settings.issuer),
-            consents=ConsentStore(database),
-            self_service=SelfService(revocations),
-            limits=RequestLimits(settings, clock),
-            throttle=throttle,
-            proxies=Proxies(settings.trusted_proxies, settings.proxy_header),
-        )
-        await kek_holders.say()
-        stack.push_async_callback(_taken_back, kek_holders)
-        await services.keys.initialise(await listed_keys.first_ever(read_list(live.now.signing_keys) or ()))
-        await note_ceiling(database, settings.token_lifetime_ceiling)  # before any token is made under it
-        async with database.read() as connection:
-            await standing.load(connection)
+        services, event_log = await _built(settings, clock or SystemClock(), followed, stack)
+        await services.kek_holders.say()
+        stack.push_async_callback(_taken_back, services.kek_holders)
+        listed = read_list(services.parts.live.now.signing_keys) or ()
+        await services.keys.initialise(await services.listed_keys.first_ever(listed))
+        await note_ceiling(services.database, settings.token_lifetime_ceiling)  # before any token is made under it
+        async with services.database.read() as connection:
+            await services.standing.load(connection)
         await services.own_agent.catch_up()
-        await feed.start()
+        await services.feed.start()
         await stack.enter_async_context(_background(services, event_log))
         yield services
+
+
+async def _built(
+    settings: IssuerSettings, clock: Clock, followed: Following | None, stack: AsyncExitStack
+) -> tuple[Services, EventLog]:
+    """Everything, and nothing of it running yet; what must be closed is left to ``stack``."""
+    live = Live(settings) if followed is None else followed.configuration.live(IssuerSettings)
+    database, vault = await stack.enter_async_context(opened_store(settings, migrating=settings.migrate))
+    await vault.check()
+    opening = ListOpening(vault.wrappers, settings.signing_algorithms)
+    signers, trust = await vault.event_signers(settings.issuer)
+    event_log = open_log(settings.log, Retention.covering(settings.token_lifetime_ceiling))
+    stack.push_async_callback(event_log.close)
+    outbox = Outbox(database, signers)
+    lookups: dict[Kind, Lookups[Any]] = {kind: Lookups(Remembered(random.random), clock.boot) for kind in Kind}
+    for each in lookups.values():
+        stack.push_async_callback(each.close)
+    opener, holder = EventOpener(trust), secrets.token_hex(16)
+    own_agent = OwnAgent(database, outbox, trust, settings.skew, clock, Changes(lookups), opener)
+    source = StoreSource(database, outbox, Heartbeats(database, outbox, clock), clock)
+    feed = Feed(source, settings.feed_readers)
+    kek_holders = KekHolders(database, vault.wrappers, holder)
+    relay = Relay(database, outbox, event_log, opener, holder, clock, also=[feed])
+    lock = leader_lock(settings, database, holder, clock, followed, stack)
+    leadership = Leadership(lock, database, holder, clock)
+    keys = KeyService(database, outbox, vault, settings.signing_algorithms, lambda: live.now.key_policy())  # noqa: PLW0108 - as it is when asked
+    listed_keys = ListedKeys(database, vault, keys, opening)
+    standing = Standing(settings.issuer)
+    own_agent.also_tell(standing.hear)
+    revocations = RevocationService(settings, database, outbox, own_agent, relay)
+    clients = ClientStore(database, lookups[Kind.CLIENT])
+    await outbox.initialise()
+    throttle = LoginThrottle(database, LoginRule(settings.login_attempts, settings.login_max_delay))
+    passwords = Passwords()
+    stack.callback(passwords.close)
+    families = FamilyStore(live, database, revocations)
+    threads = SigningThreads()
+    stack.callback(threads.close)
+    parts = Parts(
+        live=live,
+        clock=clock,
+        users=UserStore(database, passwords, throttle, lookups[Kind.USER]),
+        families=families,
+        own_agent=own_agent,
+        sessions=SessionStore(live, database, standing, revocations),
+        codes=CodeStore(live, database, families, revocations),
+        devices=DeviceStore(database, families, UserCodeGuesses(database)),
+    )
+    return Services(
+        followed=followed,
+        database=database,
+        clients=clients,
+        lookups=lookups,
+        assertions=ClientAssertions(settings.issuer, settings.skew, database, clients, clock),
+        parts=parts,
+        standing=standing,
+        grants=load_grants(parts),
+        tokens=TokenService(live, keys, own_agent, load_enhancers(parts), standing, clock, threads),
+        keys=keys,
+        listed_keys=listed_keys,
+        revocations=revocations,
+        own_agent=own_agent,
+        leadership=leadership,
+        relay=relay,
+        feed=feed,
+        fleet=Fleet(settings.issuer, database, clock),
+        kek_holders=kek_holders,
+        snapshots=Snapshots(own_agent, Heartbeats(database, outbox, clock), clock),
+        pages=Pages(settings.issuer),
+        seal=FormSeal(await vault.form_key()),
+        cookies=Cookies(settings.issuer),
+        consents=ConsentStore(database),
+        self_service=SelfService(revocations),
+        limits=RequestLimits(settings, clock),
+        throttle=throttle,
+        proxies=Proxies(settings.trusted_proxies, settings.proxy_header),
+    ), event_log
 
 
 async def _taken_back(holders: KekHolders) -> None:

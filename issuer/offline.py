@@ -5,18 +5,15 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from events import EventOpener, IssuerTrust
 from events.log import Retention, open_log
-from issuer.keys.choice import key_wrappers
 from issuer.keys.event_chain import EventSigners, read_chain, trust_in
 from issuer.keys.generation import PrivateJwk
 from issuer.keys.key_service import KeyService
 from issuer.keys.rewrapping import Rewrapping
 from issuer.keys.succession import EventKeySuccession
-from issuer.keys.vault import KeyVault
+from issuer.opened_store import opened_store
 from issuer.outbox.outbox import Outbox
 from issuer.recovery.recovery import Recovery
 from issuer.settings import IssuerSettings
-from issuer.store.database import Database
-from issuer.store.migration import check_version, migrate
 from verifier_agent.clocks import SystemClock
 
 
@@ -32,15 +29,10 @@ async def initialise(settings: IssuerSettings, heir: Callable[[], str] | None = 
         StoreUnavailable: the store does not answer.
         SealBroken: there is an event key, sealed with another key-encryption key.
     """
-    database = Database(settings.store)
-    try:
-        await migrate(database)
-        vault = KeyVault(database, await key_wrappers(settings))
+    async with opened_store(settings, migrating=True) as (database, vault):
         await vault.create_event_key(heir)
         async with database.read() as connection:
             return trust_in(settings.issuer, await read_chain(connection))
-    finally:
-        await database.close()
 
 
 @asynccontextmanager
@@ -66,11 +58,8 @@ async def recovery_of(
         SealBroken: the key-encryption key is another one.
     """
     async with AsyncExitStack() as stack:
-        wrappers = await key_wrappers(settings)
-        database = Database(settings.store)
-        stack.push_async_callback(database.close)
-        await (migrate(database) if settings.migrate and migrating else check_version(database))
-        vault = KeyVault(database, wrappers)
+        opened = opened_store(settings, migrating=settings.migrate and migrating)
+        database, vault = await stack.enter_async_context(opened)
         signers, trust = await vault.event_signers(settings.issuer)
         event_log = open_log(settings.log, Retention.covering(settings.token_lifetime_ceiling))
         stack.push_async_callback(event_log.close)
@@ -81,13 +70,8 @@ async def recovery_of(
 @asynccontextmanager
 async def rewrapping_of(settings: IssuerSettings) -> AsyncIterator[Rewrapping]:
     """What ``tocsin keys rewrap`` works with: the store and the key-encryption keys. Errors as of ``keys_of``."""
-    database = Database(settings.store)
-    try:
-        wrappers = await key_wrappers(settings)
-        await check_version(database)
-        yield Rewrapping(database, wrappers)
-    finally:
-        await database.close()
+    async with opened_store(settings) as (database, vault):
+        yield Rewrapping(database, vault.wrappers)
 
 
 @asynccontextmanager
@@ -101,18 +85,13 @@ async def keys_of(settings: IssuerSettings) -> AsyncIterator[KeyService]:
         SealBroken: the key-encryption key is another one.
         WrapperUnavailable: what holds it does not answer.
     """
-    database = Database(settings.store)
-    try:
-        vault = KeyVault(database, await key_wrappers(settings))
-        await check_version(database)
+    async with opened_store(settings) as (database, vault):
         signers, _ = await vault.event_signers(settings.issuer)
         outbox = Outbox(database, signers)
         await outbox.initialise()
         service = KeyService(database, outbox, vault, settings.signing_algorithms)
         await service.initialise()
         yield service
-    finally:
-        await database.close()
 
 
 @asynccontextmanager
@@ -130,10 +109,7 @@ async def succession_of(settings: IssuerSettings, *, lost: bool = False) -> Asyn
         SealBroken: the key-encryption key is another one.
         WrapperUnavailable: what holds the key-encryption key does not answer.
     """
-    database = Database(settings.store)
-    try:
-        vault = KeyVault(database, await key_wrappers(settings))
-        await check_version(database)
+    async with opened_store(settings) as (database, vault):
         signers = EventSigners(settings.issuer, vault) if lost else (await vault.event_signers(settings.issuer))[0]
         outbox = Outbox(database, signers)
         token_keys = KeyService(database, outbox, vault, settings.signing_algorithms)
@@ -141,5 +117,3 @@ async def succession_of(settings: IssuerSettings, *, lost: bool = False) -> Asyn
             await outbox.initialise()
             await token_keys.initialise()
         yield EventKeySuccession(settings.issuer, database, vault, outbox, token_keys)
-    finally:
-        await database.close()
