@@ -3,7 +3,7 @@
 import math
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -61,10 +61,10 @@ def heading() -> str:
     return _aligned([heading.removeprefix(">") for heading in HEADINGS])
 
 
-def line(result: Result) -> str:
-    """One row of it, and what went wrong in words."""
+def line(result: Result, unjudged: Collection[str] = ()) -> str:
+    """One row of it, and what went wrong in words; goals of these names are not held against it."""
     troubles = [*result.lost, *result.errors[:5], *result.leaked]
-    return _aligned(_row(result)) + "".join(f"    {trouble}\n" for trouble in troubles)
+    return _aligned(_row(result, unjudged)) + "".join(f"    {trouble}\n" for trouble in troubles)
 
 
 def keep(results: Sequence[Result], *, seconds: float) -> None:
@@ -136,8 +136,8 @@ def _machine() -> str:
     return f"{about['date']}, {processors}, {about['python']}, load {about['load']}"
 
 
-def _row(result: Result) -> list[str]:
-    missed = result.missed
+def _row(result: Result, unjudged: Collection[str] = ()) -> list[str]:
+    missed = [name for name in result.missed if name not in unjudged]
     leaked = f"{len(result.leaked)}, {result.grown:+.1f} MB"
     return [
         result.cell,

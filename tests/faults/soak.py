@@ -58,7 +58,7 @@ async def _soak(seconds: float, chance: random.Random) -> int:
                 report.write(f"{fault.cell}: {not_well}, after {results[-1].cell if results else 'the start'}\n")
                 return 1
             results.append(result)
-            report.write(report.line(result))
+            report.write(report.line(result, UNJUDGED))
             if held is None and await system.until(system.at_rest, AT_REST_SECONDS):
                 held = await system.footprints()
         leaks = None if held is None else await Leaks.of(system, held, AT_REST_SECONDS)
