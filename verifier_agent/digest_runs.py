@@ -14,8 +14,10 @@ from typing import Final
 
 LONG: Final = 1 << 14
 """Digests from which on a run is not joined with others."""
-LONGEST: Final = 1 << 15
-"""Digests that are joined in one go, in many steps; no event is applied meanwhile."""
+LONGEST: Final = 2 * LONG
+"""Digests that are joined in one go, in many steps, before the next event is applied: two runs at least, as each has
+fewer than ``LONG``.
+"""
 ALIKE: Final = 8
 """So many runs of about the same length are joined; one is up to eight times as long as another."""
 STEP: Final = 1024
@@ -136,12 +138,12 @@ def search(digests: "array[int]", digest: int) -> bool:
 
 
 def _up_to(limit: int, runs: list[_Run]) -> list[_Run]:
-    """The first of them, two at least, that have no more digests than that together."""
+    """The first of them that have no more digests than that together."""
     total = 0
     chosen: list[_Run] = []
     for run in runs:
         total += len(run.digests)
-        if len(chosen) > 1 and total > limit:
+        if total > limit:
             break
         chosen.append(run)
     return chosen

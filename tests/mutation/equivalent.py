@@ -142,6 +142,9 @@ EQUIVALENT: Final[dict[str, str]] = {
     "digest_index.DigestIndex.holds: self._filter.may_hold(digest) and self._settled.holds(digest) -> self._settled.holds(digest)": (
         "slower: the batches are searched without asking the filter first"
     ),
+    "digest_runs.DigestRuns._join: all((run.whole for run in chosen)) -> any((run.whole for run in chosen))": (
+        "one that is not whole is chosen alone"
+    ),
     "digest_index.DigestIndex.add: len(self._unsettled) > most_unsettled -> len(self._unsettled) >= most_unsettled": (
         "one batch more or less waits"
     ),

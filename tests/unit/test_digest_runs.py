@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from verifier_agent import digest_runs
-from verifier_agent.digest_runs import ALIKE, LONG, LONGEST, DigestRuns
+from verifier_agent.digest_runs import ALIKE, LONG, LONGEST, STEP, DigestRuns
 
 
 def batch(digests: Iterable[int]) -> "array[int]":
@@ -38,7 +38,7 @@ class AnyOrder(RuleBasedStateMachine):
     @initialize()
     def start(self) -> None:
         self.usual = {name: getattr(digest_runs, name) for name in ("LONG", "LONGEST", "ALIKE", "STEP")}
-        digest_runs.__dict__.update(LONG=64, LONGEST=100, ALIKE=2, STEP=3)
+        digest_runs.__dict__.update(LONG=50, LONGEST=100, ALIKE=2, STEP=3)
         self.runs = DigestRuns()
         self.held: list[array[int]] = []
 
@@ -117,6 +117,40 @@ def test_joining_is_done_in_small_steps_and_so_much_at_once() -> None:
         longest = max(longest, steps)
 
     assert LONGEST / 2 / digest_runs.STEP <= longest <= LONGEST / digest_runs.STEP + 1
+
+
+@pytest.mark.parametrize("steps", [1, 4, 8])
+@pytest.mark.parametrize("which", [0, ALIKE - 1])
+def test_what_goes_while_it_is_being_joined_is_gone_at_once_and_for_good(which: int, steps: int) -> None:
+    batches = [drawn(STEP, seed) for seed in range(ALIKE)]
+    runs = DigestRuns()
+    for each in batches:
+        runs.add(each)
+    for _ in range(steps):
+        assert runs.join()
+    assert len(runs) == ALIKE  # it is not ready yet
+
+    runs.remove(batches[which])
+    assert not any(map(runs.holds, batches[which]))
+    while runs.join():
+        assert not any(map(runs.holds, batches[which][::100]))
+    assert not any(map(runs.holds, batches[which]))
+    assert len(runs) == 1
+    assert sum(len(run.digests) for run in runs._runs) == (ALIKE - 1) * STEP
+
+
+@pytest.mark.parametrize(("more", "joined_at_once"), [(0, 2 * ALIKE), (1, 2 * ALIKE - 1)])
+def test_as_much_is_joined_at_once_as_there_is_time_for(more: int, joined_at_once: int) -> None:
+    size = LONGEST // (2 * ALIKE)
+    runs = DigestRuns()
+    for seed in range(2 * ALIKE):
+        runs.add(drawn(size + (more if seed == 0 else 0), seed))
+
+    before = len(runs)
+    while len(runs) == before:
+        assert runs.join()
+
+    assert len(runs) == before - joined_at_once + 1
 
 
 def test_what_goes_from_a_run_is_gone_at_once_and_from_memory_later() -> None:
