@@ -45,7 +45,8 @@ def token_digest(token: str) -> TokenDigest:
 
 def jti_digest(jti: str) -> TokenDigest:
     """The digest of a token identifier (RFC 7519 section 4.1.7)."""
-    digest: TokenDigest = _first_eight(sha256(jti.encode("utf-8", "surrogatepass")).digest())[0]
+    hashed = sha256(jti.encode("utf-8", "surrogatepass")).digest()
+    digest: TokenDigest = _first_eight(hashed)[0]  # as ``digest_of``, but for a call
     return digest
 
 
@@ -69,6 +70,14 @@ def repack_digests(digests: "array[int]") -> bytes:
     return swapped.tobytes()
 
 
+def reread_digests(packed: bytes) -> "array[int]":
+    """The digests of a packed batch that ``unpack_digests`` has let pass before."""
+    digests = array("Q", packed)
+    if sys.byteorder == "little":
+        digests.byteswap()
+    return digests
+
+
 def unpack_digests(packed: bytes) -> "array[int]":
     """The digests of a packed batch, in ascending order.
 
@@ -77,10 +86,7 @@ def unpack_digests(packed: bytes) -> "array[int]":
     """
     if len(packed) % DIGEST_BYTES or not 0 < len(packed) <= BATCH_LIMIT * DIGEST_BYTES:
         raise ValueError(f"a batch is 1 to {BATCH_LIMIT} digests of {DIGEST_BYTES} bytes, not {len(packed)} bytes")
-    digests = array("Q")
-    digests.frombytes(packed)
-    if sys.byteorder == "little":
-        digests.byteswap()
+    digests = reread_digests(packed)
     if not all(map(lt, digests, islice(digests, 1, None))):
         raise ValueError("the digests of a batch must ascend without repetition")
     return digests

@@ -151,7 +151,7 @@ async def _built(
         codes=CodeStore(live, database, families, revocations),
         devices=DeviceStore(database, families, UserCodeGuesses(database)),
     )
-    return Services(
+    services = Services(
         followed=followed,
         database=database,
         clients=clients,
@@ -179,7 +179,8 @@ async def _built(
         limits=RequestLimits(settings, clock),
         throttle=throttle,
         proxies=Proxies(settings.trusted_proxies, settings.proxy_header),
-    ), event_log
+    )
+    return services, event_log
 
 
 async def _taken_back(holders: KekHolders) -> None:

@@ -1,4 +1,4 @@
-"""An issuer's store with what opens its keys: what the server and every command beside it begin with."""
+"""An issuer's store with what opens its keys: what the server and every command that needs them begins with."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -205,7 +205,7 @@ class Agent:
         """
         if self._task is None or self._task.done():
             raise RuntimeError("the agent is not running; use it as a context: async with Agent(settings)")
-        await self._changed.wait()  # set by the end of the task too
+        await self._changed.wait()  # or for the end of the task
 
     def status(self) -> AgentReport:
         """What is known, and how well."""
@@ -242,7 +242,7 @@ class Agent:
 
     def _start_tasks(self) -> None:
         self._task = asyncio.create_task(self._logs.run(), name="tocsin-agent")
-        self._task.add_done_callback(lambda _: self._changed.set())
+        self._task.add_done_callback(lambda _: self._tell_change())
         self._others = [
             *(asyncio.create_task(each.run(), name="tocsin-foreign-keys") for each in self.foreign.values()),
             *(asyncio.create_task(work, name="tocsin-store") for work in self._stores.running()),
@@ -308,6 +308,10 @@ class Agent:
         self._stores.wake()
         if self._reporter is not None:
             self._reporter.wake()
+        self._tell_change()
+
+    def _tell_change(self) -> None:
+        """Wake all who wait for one; whoever waits from now on waits for the next."""
         self._changed.set()
         self._changed = asyncio.Event()
 

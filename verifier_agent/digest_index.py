@@ -1,6 +1,6 @@
 """Which tokens are revoked one by one, by digest: exact, and small at a million.
 
-A batch stays the sorted array that it came as, 8 bytes a digest, so that a lift or an expiry drops it whole. A filter
+A batch is kept as one sorted array, 8 bytes a digest, so that a lift or an expiry drops it whole. A filter
 of 2 to 4 bytes a digest answers for nearly every token that is not revoked; what passes it is searched for in each
 batch, or in what short ones have been joined to. A batch of a few digests goes into a dict instead.
 """
@@ -9,12 +9,12 @@ from array import array
 from collections.abc import Iterator
 from typing import Final, TypeAlias
 
-from events.digests import TokenDigest, jti_digest, repack_digests, unpack_digests
+from events.digests import TokenDigest, jti_digest, repack_digests, reread_digests
 from verifier_agent.digest_filter import PAIRS, DigestFilter
 from verifier_agent.digest_runs import DigestRuns, search
 
 KeptBatch: TypeAlias = "array[int] | bytes"
-"""Digests in ascending order; a few as they came, packed: arrays are objects that the garbage collector passes."""
+"""Digests in ascending order; a few as they came, packed: arrays are objects that the garbage collector visits."""
 
 FEW: Final = 32
 """Batches up to this size cost more as an array to search than as entries of a dict."""
@@ -62,10 +62,11 @@ class DigestIndex:
 
         For nearly every token that is not, a look at one byte of the filter for each is the answer.
         """
-        by_jti = digest if jti is None else jti_digest(jti)
-        if self._few or self._unsettled:
+        by_jti, few = digest if jti is None else jti_digest(jti), self._few
+        if self._unsettled or (few and (digest in few or by_jti in few)):
             return self.holds(digest) or self.holds(by_jti)
-        marks, mask = self._filter.marks, self._filter.mask
+        passed = self._filter  # once: another may take its place, with other marks and another mask
+        marks, mask = passed.marks, passed.mask
         one, other = PAIRS[digest >> 58], PAIRS[by_jti >> 58]
         return (marks[digest & mask] & one == one and self.holds(digest)) or (
             marks[by_jti & mask] & other == other and self.holds(by_jti)
@@ -150,7 +151,7 @@ def packed(batch: KeptBatch) -> bytes:
 
 def unpacked(batch: KeptBatch) -> "array[int]":
     """The digests of a batch, in ascending order."""
-    return unpack_digests(batch) if isinstance(batch, bytes) else batch
+    return reread_digests(batch) if isinstance(batch, bytes) else batch
 
 
 def _taken_into(passed: DigestFilter, digests: "array[int]") -> Iterator[None]:

@@ -17,7 +17,7 @@ FEW_PROBES: Final = 3
 
 
 class SelectorRevocation(msgspec.Struct, frozen=True, gc=False):
-    """A revocation in force. There are many, and the garbage collector passes none of them.
+    """A revocation in force. There are many, and the garbage collector visits none of them.
 
     Attributes:
         seq: of the event.

@@ -22,7 +22,8 @@ class VerifiedToken(msgspec.Struct, gc=False):
     Attributes:
         claims: its claims.
         key: that signed it.
-        digest: of its signing input; ``None`` until somebody needs it, where the signature did not.
+        digest: of its signing input; ``None`` until somebody needs it, where the signature did not. It
+            alone is ever written.
         audiences: every ``audience`` that a caller may ask for: those of its ``aud``, ``None``, and ``UNSET`` if the
             one asked for by default is among them.
         starts: seconds since the epoch before which it is not valid, skew included.

@@ -122,7 +122,7 @@ class _Tail:
         self.sharers: set[_Sharer] = set()
         self.places: dict[_Sharer, _Place] = {}
         self._at: dict[Stream, int | None] = {}
-        self._reading = False
+        self._is_reading = False
         self._read_ended = asyncio.Event()
         self._heard_at = time.monotonic()
 
@@ -146,20 +146,20 @@ class _Tail:
         return place
 
     async def read(self, place: _Place, wait: float, limit: int) -> list[Entry]:
-        """What is new to this one; whoever has nothing left reads for all when it is its turn."""
+        """What is new to this one; whoever has nothing left reads for all if nobody does."""
         end = time.monotonic() + wait
         try:
             async with asyncio.timeout(wait):
-                while self._reading and not place.has_more():
+                while self._is_reading and not place.has_more():
                     await self._read_ended.wait()
         except TimeoutError:
             return place.take(limit)
         if not place.has_more():
-            self._reading = True
+            self._is_reading = True
             try:
                 await self._hear(max(end - time.monotonic(), 0.0), limit)
             finally:
-                self._reading = False
+                self._is_reading = False
                 self._read_ended.set()  # all at once: each has what it waits for, or is the next to read
                 self._read_ended = asyncio.Event()
         return place.take(limit)

@@ -145,6 +145,18 @@ EQUIVALENT: Final[dict[str, str]] = {
     "digest_runs.DigestRuns._join: all((run.whole for run in chosen)) -> any((run.whole for run in chosen))": (
         "one that is not whole is chosen alone"
     ),
+    "digest_index.DigestIndex.holds_token: few and (digest in few or by_jti in few) -> digest in few or by_jti in few": (
+        "slower: an empty dict is searched"
+    ),
+    "digest_index.DigestIndex.holds_token: few and (digest in few or by_jti in few) -> few": (
+        "slower: each is looked for by itself"
+    ),
+    "digest_index.DigestIndex.holds_token: marks[digest & mask] & one == one and self.holds(digest) -> self.holds(digest)": (
+        "slower: the second byte is looked at, too"
+    ),
+    "digest_index.DigestIndex.holds_token: marks[by_jti & mask] & other == other and self.holds(by_jti) -> self.holds(by_jti)": (
+        "slower: the second byte is looked at, too"
+    ),
     "digest_index.DigestIndex.add: len(self._unsettled) > most_unsettled -> len(self._unsettled) >= most_unsettled": (
         "one batch more or less waits"
     ),

@@ -439,6 +439,20 @@ async def test_waiting_for_an_agent_that_does_not_run_is_a_mistake(
         await agent_on(event_log, settings).changed()
 
 
+async def test_an_agent_that_was_not_ready_may_be_entered_once_more(
+    issuer: IssuerSimulator, event_log: FailingLog, settings: AgentSettings
+) -> None:
+    hasty = AgentSettings(log="memory:", trust=settings.trust, audience=AUDIENCE, start_timeout=0.05)
+    agent = agent_on(event_log, hasty)
+    async with agent:
+        assert not agent.is_ready
+
+    async with asyncio.timeout(SOON), agent:
+        assert not agent.is_ready
+        await event_log.say(*issuer.said, issuer.beat())
+        await until(agent, lambda: agent.is_ready)
+
+
 async def test_waiting_ends_when_the_agent_does(
     issuer: IssuerSimulator, event_log: FailingLog, settings: AgentSettings
 ) -> None:

@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from events import TokenDigest
 from events.digests import jti_digest, pack_digests
 from verifier_agent import digest_index
-from verifier_agent.digest_filter import DigestFilter
+from verifier_agent.digest_filter import PAIRS, DigestFilter
 from verifier_agent.digest_index import FEW, MAX_UNSETTLED, STEP, DigestIndex, unpacked
 
 
@@ -60,6 +60,7 @@ class AnyOrder(RuleBasedStateMachine):
         found = [digest for digest in probes if TokenDigest(digest) in self.index]
 
         assert found == [digest for digest in probes if any(digest in held for held in self.batches.values())]
+        assert found == [digest for digest in probes if self.index.holds_token(TokenDigest(digest), None)]
         assert len(self.index) == sum(map(len, self.batches.values()))
         assert {seq: set(unpacked(held)) for seq, held in self.index} == self.batches
         assert all(self.index.packed(seq) == pack_digests(held) for seq, held in self.batches.items())
@@ -158,6 +159,23 @@ def test_a_token_is_found_by_either_digest_wherever_its_batch_is_kept(size: int,
     assert all(index.holds_token(stranger, name) for name in names)
     assert not any(index.holds_token(TokenDigest(other), f"no {other}") for other in strangers(1000, seed=3))
     assert not index.holds_token(stranger, None)
+
+
+def test_strangers_who_pass_the_first_byte_of_the_filter_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(digest_index, "FIRST_CAPACITY", 64)
+    index = DigestIndex()
+    index.add(1, held := strangers(48, seed=1))
+    while index.settle():
+        pass
+    marks, mask = index._filter.marks, index._filter.mask
+    names = [f"stranger-{number}" for number in range(2000)]
+    passing = [name for name in names if marks[jti_digest(name) & mask] & (two := PAIRS[jti_digest(name) >> 58]) == two]
+    others = [name for name in names if name not in passing]
+
+    assert len(passing) > 50
+    assert not any(index.holds_token(jti_digest(others[0]), name) for name in passing)
+    assert not any(index.holds_token(jti_digest(name), others[0]) for name in passing)
+    assert all(index.holds_token(TokenDigest(digest), others[0]) for digest in held)
 
 
 @pytest.mark.parametrize("size", [FEW - 1, FEW, FEW + 1])

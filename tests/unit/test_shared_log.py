@@ -124,6 +124,42 @@ async def test_one_connection_brings_everything_to_all_who_are_level(source: Sou
     assert source.handles[0].reads == reads + 1
 
 
+async def test_all_who_wait_are_woken_at_once_and_not_one_after_the_other(source: Source, shared: SharedLog) -> None:
+    followers = await level(shared, 20)
+    turns = 0
+    woken: list[int] = []
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while len(woken) < len(followers):
+            await asyncio.sleep(0)
+            turns += 1
+
+    async def hear(follower: Follower) -> None:
+        await follower.hear("a")
+        woken.append(turns)
+
+    waiting = [asyncio.create_task(hear(follower)) for follower in followers]
+    await asyncio.sleep(0)
+    await source.say("a")
+    await asyncio.gather(count_turns(), *waiting)
+
+    assert max(woken) - min(woken) < 4
+
+
+async def test_who_will_not_wait_as_long_as_the_one_who_reads_goes_with_nothing(
+    source: Source, shared: SharedLog
+) -> None:
+    patient, hasty = await level(shared, 2)
+    waiting = asyncio.create_task(patient.hear("a"))
+    await asyncio.sleep(0)
+
+    assert await hasty.read(wait=0.01) == 0
+    assert not waiting.done()
+    await source.say("a")
+    await asyncio.gather(waiting, hasty.hear("a"))
+
+
 async def test_who_comes_later_reads_by_a_connection_of_its_own_until_it_is_level(
     source: Source, shared: SharedLog
 ) -> None:

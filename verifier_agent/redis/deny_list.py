@@ -10,10 +10,10 @@ import logging
 from array import array
 from collections.abc import Callable, Iterator
 from itertools import chain
-from typing import Final
+from typing import Final, NamedTuple
 
 from verifier_agent.clocks import Clock
-from verifier_agent.digest_index import unpacked
+from verifier_agent.digest_index import KeptBatch, unpacked
 from verifier_agent.errors import StoreUnavailable
 from verifier_agent.issuer_state import IssuerState
 from verifier_agent.redis.connection import RedisConnection
@@ -40,6 +40,16 @@ DIGESTS_A_TURN: Final = 10_000
 MAX_DUTY: Final = 20
 """Looking for changes takes a twentieth of the time at most."""
 _LEAST_PAUSE: Final = 0.02
+
+
+class _Listed(NamedTuple):
+    """A batch as it is kept for as long as it is in force."""
+
+    expires_at: float
+    digests: KeptBatch
+
+    def batch(self) -> Batch:
+        return Batch(self.expires_at, unpacked(self.digests))
 
 
 class DenyList:
@@ -86,7 +96,7 @@ class DenyList:
         self._prefix = prefix
         self._chance = chance
         self._woken = asyncio.Event()
-        self._listed: dict[int, Batch] = {}
+        self._listed: dict[int, _Listed] = {}
         self._seen: tuple[IssuerState, int] | None = None  # the state and its epoch that the list was compared with
         self._has_begun = self._is_swept = self._is_doubtful = False
         self._begun = self._renew_at = self._may_renew_at = 0.0
@@ -204,17 +214,18 @@ class DenyList:
     async def _put_missing(self) -> None:
         """Put what is in force and not listed, the newest first."""
         while missing := self._missing():
-            count, group = 0, dict[int, Batch]()
+            count, group, batches = 0, dict[int, _Listed](), list[Batch]()
             for seq in sorted(missing, reverse=True):
                 group[seq] = missing[seq]
-                count += len(missing[seq].digests)
+                batches.append(missing[seq].batch())
+                count += len(batches[-1].digests)
                 if count >= DIGESTS_A_GROUP:
                     break
             # When it is all put again nobody waits for it.
-            await self.writer.put_all(list(group.values()), self._state().issuer_time, pace=not self._is_swept)
+            await self.writer.put_all(batches, self._state().issuer_time, pace=not self._is_swept)
             self._listed |= group
 
-    def _missing(self) -> dict[int, Batch]:
+    def _missing(self) -> dict[int, _Listed]:
         """What is in force and has no entries yet."""
         state = self._state()
         if self._is_seen(state):
@@ -222,7 +233,7 @@ class DenyList:
         frozen, now = state.revocations.freeze(), state.issuer_time
         new = frozen.digests.keys() - self._listed.keys()
         return {
-            seq: Batch(frozen.digest_expiry[seq], unpacked(frozen.digests[seq]))
+            seq: _Listed(frozen.digest_expiry[seq], frozen.digests[seq])
             for seq in new
             if frozen.digest_expiry[seq] > now
         }
@@ -237,7 +248,7 @@ class DenyList:
             return
         epoch, in_force, now = state.epoch, state.revocations.freeze().digests, state.issuer_time
         gone = {seq: self._listed[seq] for seq in self._listed.keys() - in_force.keys()}
-        lifted = [batch for batch in gone.values() if batch.expires_at > now]
+        lifted = [listed.batch() for listed in gone.values() if listed.expires_at > now]
         for some in slices(lifted, LIFTED_A_GROUP):
             unneeded, turn = NoLongerListed([part.digests for part in some]), 0
             for part in chain.from_iterable(map(_parts, map(unpacked, in_force.values()))):
