@@ -30,7 +30,7 @@ services: $(VENV)/dev.stamp ## fetch or build Kafka, Redis, Consul and PostgreSQ
 	@$(BIN)/python -m tests.services build
 
 # Processes that share the tests, a file at a time; each has services of its own.
-TESTERS ?= 2
+TESTERS ?= 3
 test: $(VENV)/dev.stamp services ## the whole test suite on real services (about 15 minutes on two cores, services built once before)
 	@$(BIN)/python -m pytest -n $(TESTERS) --dist loadfile --no-loadscope-reorder
 
