@@ -3,12 +3,15 @@
 Where CAEP has a type for the same fact, the event names that URI too, see ``events.subjects``.
 """
 
+from array import array
 from collections.abc import Mapping
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, ClassVar, Final
 
 import msgspec
 
+from events.digests import unpack_digests
 from events.selectors import Selector
 from events.sequence import StreamHead
 from events.streams import SEQUENCED, Stream
@@ -52,7 +55,7 @@ class Revoke(Record, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     replaces: int = 0
 
 
-class RevokeDigests(Record, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class RevokeDigests(Record, frozen=True, kw_only=True, omit_defaults=True, dict=True):
     """The tokens with these digests are revoked, whatever their ``rsq``.
 
     Attributes:
@@ -71,8 +74,17 @@ class RevokeDigests(Record, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     actor: str = ""
     replaces: int = 0
 
+    @cached_property
+    def unpacked(self) -> "array[int]":
+        """The digests in ascending order, for all who are given the record; nobody may change them.
 
-class Lift(Record, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+        Raises:
+            ValueError: as ``events.digests.unpack_digests``.
+        """
+        return unpack_digests(self.digests)
+
+
+class Lift(Record, frozen=True, kw_only=True, omit_defaults=True):
     """Takes back exactly one revocation; others that hit the same tokens stay.
 
     Attributes:

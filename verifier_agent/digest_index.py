@@ -18,8 +18,10 @@ KeptBatch: TypeAlias = "array[int] | bytes"
 
 FEW: Final = 32
 """Batches up to this size cost more as an array to search than as entries of a dict."""
-MAX_UNSETTLED: Final = 4
-"""Batches that may wait for ``settle``; each costs every look-up a search."""
+MAX_UNSETTLED: Final = 64
+"""Batches that may wait for ``settle``. Each costs every look-up a search, but it counts: better slow than late."""
+CROWD: Final = 32
+"""So many of them are not left waiting for a moment when nothing else is to be done."""
 FIRST_CAPACITY: Final = 1 << 20
 STEP: Final = 4096
 """Digests that one call of ``settle`` takes up: about a millisecond."""
@@ -80,13 +82,22 @@ class DigestIndex:
         batch = self._batches.get(seq)
         return None if batch is None else packed(batch)
 
-    def add(self, seq: int, digests: "array[int]", *, most_unsettled: int = MAX_UNSETTLED) -> None:
+    @property
+    def is_settled(self) -> bool:
+        """Whether ``settle`` would find nothing to do."""
+        return not self._unsettled and self._settling is None and self._settled.is_joined
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether more than a few batches wait for ``settle``."""
+        return len(self._unsettled) >= CROWD
+
+    def add(self, seq: int, digests: "array[int]") -> None:
         """Put the batch of event ``seq`` in force.
 
         Args:
             seq: of the event.
-            digests: sorted.
-            most_unsettled: how many batches may wait for ``settle``; others are settled here.
+            digests: sorted; not to be changed any more.
         """
         self._count += len(digests)
         if len(digests) <= FEW:
@@ -96,7 +107,7 @@ class DigestIndex:
             return
         self._batches[seq] = digests
         self._unsettled = (*self._unsettled, digests)
-        while len(self._unsettled) > most_unsettled:
+        while len(self._unsettled) > MAX_UNSETTLED:
             self.settle()
 
     def remove(self, seq: int) -> bool:

@@ -58,6 +58,11 @@ class DigestRuns:
         """How many arrays are searched."""
         return len(self._runs)
 
+    @property
+    def is_joined(self) -> bool:
+        """Whether ``join`` would find nothing to do."""
+        return not self._changed and self._joining is None
+
     def holds(self, digest: int) -> bool:
         """Whether a batch in force has the digest."""
         for run in self._runs:

@@ -9,18 +9,14 @@ from array import array
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Final
 
 import msgspec
 
 from events import Lift, Revoke, RevokeDigests
 from events.digests import token_digest, unpack_digests
-from verifier_agent.digest_index import MAX_UNSETTLED, DigestIndex, KeptBatch, packed
+from verifier_agent.digest_index import DigestIndex, KeptBatch, packed
 from verifier_agent.selector_index import SelectorIndex, SelectorRevocation
 from verifier_agent.verified_tokens import VerifiedToken
-
-MOST_UNSETTLED: Final = 64
-"""Batches of a restored snapshot that may wait for ``settle``: whoever starts is better off slow at first than late."""
 
 
 class RevocationIndex:
@@ -51,7 +47,7 @@ class RevocationIndex:
         Raises:
             ValueError: the batch is not a sorted packed one.
         """
-        digests = unpack_digests(record.digests)
+        digests = record.unpacked
         if seq in self._lifted or (
             self._digests.packed(seq) == record.digests and self._digest_expiry[seq] == record.expires_at
         ):
@@ -114,6 +110,16 @@ class RevocationIndex:
         self._selectors, self._digests = fresh._selectors, fresh._digests  # others may be looking
         self._lifted, self._expiries, self._digest_expiry = fresh._lifted, fresh._expiries, fresh._digest_expiry
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether ``settle`` would find nothing to do."""
+        return self._digests.is_settled
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether more than a few batches wait for ``settle``."""
+        return self._digests.is_crowded
+
     def settle(self) -> bool:
         """Do about a millisecond of what a mass revocation has left to do; whether there may be more."""
         return self._digests.settle()
@@ -175,7 +181,7 @@ class RevocationIndex:
                 self.revoke(seq, time, record)
         for seq, expires_at, digests in batches:
             if seq not in known and seq not in self._lifted:
-                self._hold(seq, expires_at, digests, most_unsettled=MOST_UNSETTLED)
+                self._hold(seq, expires_at, digests)
 
     def _holds_same(self, seq: int, record: Revoke) -> bool:
         held = self._selector(seq)
@@ -193,8 +199,8 @@ class RevocationIndex:
         for index in self._selectors.values():
             yield from index
 
-    def _hold(self, seq: int, expires_at: float, digests: "array[int]", most_unsettled: int = MAX_UNSETTLED) -> None:
-        self._digests.add(seq, digests, most_unsettled=most_unsettled)
+    def _hold(self, seq: int, expires_at: float, digests: "array[int]") -> None:
+        self._digests.add(seq, digests)
         self._digest_expiry[seq] = expires_at
         heapq.heappush(self._expiries, (expires_at, seq))
 

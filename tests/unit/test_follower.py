@@ -7,6 +7,7 @@ from events.digests import BATCH_LIMIT, pack_digests
 from events.log.memory import MemoryLog
 from tests.simulator import HOUR, IssuerSimulator, Listener, publish
 from verifier_agent import Outcome
+from verifier_agent.digest_index import CROWD
 from verifier_agent.follower import MASS_BYTES, LogFollower
 from verifier_agent.log_start import start_of
 from verifier_agent.verifier import Verifier
@@ -71,7 +72,18 @@ class Watched(Verifier):
         return super().apply(stream, raw, received=received)
 
 
-async def test_others_get_their_turn_right_before_and_after_a_mass_revocation(issuer: IssuerSimulator) -> None:
+class Waiting(Verifier):
+    """Notes the most batches that waited when an event came."""
+
+    most = 0
+
+    def apply(self, stream: Stream, raw: UnverifiedEvent | bytes, *, received: float = 0.0) -> Outcome | RefusalCode:
+        """See ``Verifier``."""
+        self.most = max(self.most, len(self.state.revocations._digests._unsettled))
+        return super().apply(stream, raw, received=received)
+
+
+async def test_others_get_their_turn_right_before_a_mass_revocation(issuer: IssuerSimulator) -> None:
     """The clock stands still, so no slice ends by time."""
     event_log = MemoryLog()
     for number in range(2):
@@ -99,7 +111,50 @@ async def test_others_get_their_turn_right_before_and_after_a_mass_revocation(is
         task.cancel()
     await asyncio.wait([waiting, following])
 
-    small = [turn for size, turn in verifier.before if size < MASS_BYTES]
-    mass = next(turn for size, turn in verifier.before if size > MASS_BYTES)
-    assert mass not in small
-    assert len(set(small)) < len(small)  # these do with one turn together
+    at, mass = next((at, turn) for at, (size, turn) in enumerate(verifier.before) if size > MASS_BYTES)
+    earlier = [turn for _, turn in verifier.before[:at]]
+    assert mass not in earlier
+    assert len(set(earlier)) < len(earlier)  # these do with one turn together
+
+
+async def test_what_is_new_is_heard_before_look_ups_are_made_faster(issuer: IssuerSimulator) -> None:
+    event_log = MemoryLog()
+    batches = [range(start, start + 5000) for start in range(0, 5 * 5000, 5000)]
+    for each in batches:
+        packed = pack_digests(map(TokenDigest, each))
+        issuer.say(Stream.REVOCATIONS, RevokeDigests(digests=packed, expires_at=issuer.clock.now() + HOUR))
+    await publish(event_log, *issuer.said, issuer.beat())
+    verifier = Verifier(issuer.trust)
+    settled_when_covered: list[bool] = []
+
+    def applied() -> None:
+        if verifier.state.freshness.covered is not None:
+            settled_when_covered.append(verifier.is_settled)
+
+    following = asyncio.create_task(LogFollower(verifier, lambda: event_log, issuer.clock, applied).run())
+    async with asyncio.timeout(30):
+        while not (settled_when_covered and verifier.is_settled):  # noqa: ASYNC110 - it is done by nobody else
+            await asyncio.sleep(0)
+    following.cancel()
+    await asyncio.wait([following])
+
+    assert not settled_when_covered[0]
+    assert verifier.state.revocations.digests == 25_000
+    assert all(verifier.state.revocations._digests.holds(TokenDigest(each[-1])) for each in batches)
+
+
+async def test_a_crowd_that_waits_is_settled_before_more_is_applied(issuer: IssuerSimulator) -> None:
+    event_log = MemoryLog()
+    for number in range(CROWD + 8):
+        packed = pack_digests(map(TokenDigest, range(number * 100, number * 100 + 40)))
+        issuer.say(Stream.REVOCATIONS, RevokeDigests(digests=packed, expires_at=issuer.clock.now() + HOUR))
+    await publish(event_log, *issuer.said, issuer.beat())
+    verifier = Waiting(issuer.trust)
+    following = asyncio.create_task(LogFollower(verifier, lambda: event_log, issuer.clock, lambda: None).run())
+    async with asyncio.timeout(30):
+        while verifier.state.freshness.covered is None:  # noqa: ASYNC110 - it is done by nobody else
+            await asyncio.sleep(0)
+    following.cancel()
+    await asyncio.wait([following])
+
+    assert verifier.most == CROWD - 1

@@ -12,7 +12,7 @@ import msgspec
 from events.digests import BATCH_LIMIT
 from events.log import Retention, prepare_log
 from tocsin.command import Context, json_option
-from tocsin.delivery import Spread
+from tocsin.delivery import Spread, Workers
 from tocsin.mass.measurement import MassResult, mass_workers, measure_mass
 from tocsin.own_topics import own_topics
 from tocsin.processes import Program, run_with_children
@@ -29,6 +29,7 @@ Running = tuple[Workspace, str, list[Program]]
 @click.option("--tokens", default=1_000_000, show_default=True, type=click.IntRange(3, 100_000_000))
 @click.option("--agents", default=100, show_default=True, type=click.IntRange(1, 1000))
 @click.option("--processes", type=click.IntRange(1, 64), help="That the agents run in; one a core by default.")
+@click.option("--alone", is_flag=True, help="Each agent reads the log by itself; otherwise those of a process share.")
 @click.option("--batch-size", default=BATCH_LIMIT, show_default=True, type=click.IntRange(1, BATCH_LIMIT))
 @json_option
 @click.pass_obj
@@ -40,19 +41,27 @@ def mass(
     tokens: int,
     agents: int,
     processes: int | None,
+    alone: bool,
     batch_size: int,
 ) -> None:
     """From the start of `tocsin revoke --file` until every agent enforces all of it; single revocations meanwhile."""
     processes = min(processes or os.cpu_count() or 1, agents)
+    workers = Workers(agents=agents, processes=processes, sharing=not alone)
     with tempfile.TemporaryDirectory(prefix="tocsin-bench-") as folder:
-        measuring = _measuring(Path(folder), log, store, feed=feed, agents=agents, processes=processes)
+        measuring = _measuring(Path(folder), log, store, feed=feed, workers=workers)
         result = run_with_children(_mass(measuring, tokens, batch_size))
     way = "feed" if feed else (log or "sqlite").partition(":")[0]
-    setting = {"agents": agents, "processes": processes, "way": way, "store": (store or "sqlite").partition(":")[0]}
+    setting = {
+        "agents": agents,
+        "processes": processes,
+        "sharing": not alone,
+        "way": way,
+        "store": (store or "sqlite").partition(":")[0],
+    }
     context.output.answer({**setting, **msgspec.to_builtins(result)})
     context.output.line(
         f"{tokens} tokens in a file of {result.megabytes:.0f} MB, {agents} agents in {processes} processes on "
-        f"{os.cpu_count()} cores, by {way}"
+        f"{os.cpu_count()} cores, by {way}" + (", each by itself" if alone else "")
     )
     context.output.table(["SECONDS FROM THE START OF THE COMMAND", ">"], _milestones(result))
     context.output.line(
@@ -77,7 +86,7 @@ async def _mass(measuring: AbstractAsyncContextManager[Running], tokens: int, ba
 
 @asynccontextmanager
 async def _measuring(
-    folder: Path, log: str | None, store: str | None, *, feed: bool, agents: int, processes: int
+    folder: Path, log: str | None, store: str | None, *, feed: bool, workers: Workers
 ) -> AsyncIterator[Running]:
     workspace = Workspace(folder)
     log = own_topics(log, "bench")
@@ -89,7 +98,7 @@ async def _measuring(
     async with issuer:
         url = f"http://127.0.0.1:{issuer.announcement['port']}"
         config = _following(workspace.config, f"{url}/events") if feed else workspace.config
-        async with mass_workers(config, folder, agents=agents, processes=processes) as programs:
+        async with mass_workers(config, folder, workers) as programs:
             yield workspace, url, programs
 
 

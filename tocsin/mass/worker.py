@@ -1,4 +1,5 @@
-"""Agents in one process that report when they enforce a mass revocation; a child of ``tocsin.mass.measurement``.
+"""``python -m tocsin.mass.worker CONFIG AGENTS sharing|alone``: agents in one process that report when they enforce a
+mass revocation; a child of ``tocsin.mass.measurement``.
 
 ``{"digests": n, "tokens": [token, …]}`` in, ``{"armed": n}`` out once every agent finds the tokens good, then
 ``{"enforced": [monotonic seconds, …], "cpu": seconds}`` once every agent has so many digests in force and refuses the
@@ -15,19 +16,21 @@ from typing import Any, Final
 import click
 import msgspec
 
+from events.log import SharedLog, open_log
 from tocsin.serving import run
 from verifier_agent import Agent, AgentSettings, RejectionCode, Sources, TokenRejected
 
 LOOK_SECONDS: Final = 0.005
 
 
-async def main(config: Path, count: int) -> None:
+async def main(config: Path, count: int, *, sharing: bool) -> None:
     """Serve the parent until it closes the pipe."""
     settings = Sources.find({}, config).read(AgentSettings)
     commands = asyncio.StreamReader(limit=1 << 20)
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)
     async with AsyncExitStack() as stack:
-        agents = [await stack.enter_async_context(Agent(settings)) for _ in range(count)]
+        shared = SharedLog(lambda: open_log(settings.log)) if sharing else None
+        agents = [await stack.enter_async_context(Agent(settings, shared=shared)) for _ in range(count)]
         _say({"agents": count})
         while line := await commands.readline():
             expected = msgspec.json.decode(line)
@@ -73,4 +76,4 @@ def _say(message: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    run(lambda: main(Path(sys.argv[1]), int(sys.argv[2])))
+    run(lambda: main(Path(sys.argv[1]), int(sys.argv[2]), sharing=sys.argv[3] == "sharing"))
