@@ -157,14 +157,19 @@ def tables(document: Document) -> Sequence[Table]:
         Table(f"Bytes a digest, at {count:,}", ["", ">BYTES"], memory),
         Table(
             f"{count:,} digests as signed events of 50,000, by a running agent",
-            [">SECONDS IN ALL", ">LONGEST STALL OF THE EVENT LOOP, ms", ">WITH NOTHING TO DO, ms"],
+            [
+                ">SECONDS UNTIL IN FORCE",
+                ">FILTER AND ALL",
+                ">LONGEST STALL OF THE EVENT LOOP, ms",
+                ">WITH NOTHING TO DO, ms",
+            ],
             [_applied_row(run) for run in msgspec.convert(document["applied"], list[MassRevocation])],
         ),
     ]
 
 
-def _applied_row(run: MassRevocation) -> tuple[str, str, str]:
-    return f"{run.seconds:.2f}", f"{run.longest_stall:.1f}", f"{run.idle_stall:.1f}"
+def _applied_row(run: MassRevocation) -> tuple[str, str, str, str]:
+    return f"{run.in_force:.2f}", f"{run.seconds:.2f}", f"{run.longest_stall:.1f}", f"{run.idle_stall:.1f}"
 
 
 def draw(figure: Any, document: Document) -> None:
