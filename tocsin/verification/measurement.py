@@ -94,8 +94,6 @@ def _measure(issuer: MeasuredIssuer, peers: Sequence[Peer], seconds: float) -> l
     contenders = [_signature(issuer), *(_peer(issuer, peer) for peer in peers)]
     contenders += [*_cold(issuer), *_warm(issuer), *_bare(issuer)]
     timings = race(contenders, seconds)
-    if timings["cold"].microseconds < timings["signature"].microseconds / 2:
-        raise RuntimeError("what was timed as the first time was not: the cache knew the token")
     return [_rate(issuer.alg, name, timing, timings["PyJWT"]) for name, timing in timings.items()]
 
 
@@ -130,8 +128,14 @@ def _cold(issuer: MeasuredIssuer) -> list[Contender]:
     full, uncached = issuer.agent(cache_size=len(issuer.tokens) // 4), issuer.agent(cache_size=0)
     chunks = {name: chunked(issuer.tokens) for name in ("full", "uncached")}
     check("the verifier", uncached.verify, TokenRejected, issuer.token(), issuer.bad_tokens())
+
+    def first_time() -> tuple[Verify, list[str]]:
+        if len(full.verifier.verified) > len(issuer.tokens) / 2:
+            raise RuntimeError("what is to be timed as the first time is not: the cache keeps too many of the tokens")
+        return full.verify, anew(next(chunks["full"]))
+
     return [
-        Contender("cold", lambda: (full.verify, anew(next(chunks["full"])))),
+        Contender("cold", first_time),
         Contender("cold-uncached", lambda: (uncached.verify, anew(next(chunks["uncached"])))),
     ]
 
