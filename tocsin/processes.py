@@ -4,8 +4,8 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Coroutine, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -173,3 +173,28 @@ class _Error(msgspec.Struct, frozen=True):
 def without_settings(environ: Mapping[str, str]) -> dict[str, str]:
     """The environment less our settings: a child is told everything by its configuration file."""
     return {name: value for name, value in environ.items() if not name.startswith(PREFIX)}
+
+
+@asynccontextmanager
+async def workers(
+    name: str, command: Callable[[int], Sequence[str]], logs: Path, *, agents: int, processes: int
+) -> AsyncIterator[list[Program]]:
+    """Programs that have so many agents in all, as evenly as it goes.
+
+    Args:
+        name: of each, before its number.
+        command: module and arguments of one with so many agents.
+        logs: see ``Program``.
+        agents: in all of them.
+        processes: how many programs.
+
+    Raises:
+        CommandFailed: one does not start.
+    """
+    async with AsyncExitStack() as stack:
+        started = []
+        for index in range(processes):
+            share = agents // processes + (index < agents % processes)
+            program = Program(f"{name}-{index}", command(share), logs)
+            started.append(await stack.enter_async_context(program))
+        yield started

@@ -1,7 +1,7 @@
 """An issuer of the bench's own, and processes with agents that follow it."""
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import msgspec
 
 from events.log import Retention, prepare_log
 from tocsin.own_topics import own_topics
-from tocsin.processes import Program
+from tocsin.processes import Program, workers
 from tocsin.settings import Credentials
 from tocsin.workspace import Workspace, read_credentials
 
@@ -32,6 +32,11 @@ class Workers:
     processes: int = 1
     sharing: bool = True
     settings: Mapping[str, str] | None = None
+
+    @property
+    def reading(self) -> str:
+        """``sharing`` in a word, for a worker's command line."""
+        return "sharing" if self.sharing else "alone"
 
 
 @dataclass(frozen=True)
@@ -61,15 +66,14 @@ class Site:
             CommandFailed: one does not start.
         """
         settings = msgspec.json.encode({**self._follow, **(wanted.settings or {})}).decode()
-        async with AsyncExitStack() as stack:
-            started = []
-            for index in range(wanted.processes):
-                share = wanted.agents // wanted.processes + (index < wanted.agents % wanted.processes)
-                reading = "sharing" if wanted.sharing else "alone"
-                command = ["tocsin.delivery.worker", str(self.config), str(share), reading, settings]
-                program = Program(f"worker-{index}", command, self.folder)
-                started.append(await stack.enter_async_context(program))
-            yield started
+
+        def command(share: int) -> list[str]:
+            return ["tocsin.delivery.worker", str(self.config), str(share), wanted.reading, settings]
+
+        async with workers(
+            "worker", command, self.folder, agents=wanted.agents, processes=wanted.processes
+        ) as programs:
+            yield programs
 
 
 @asynccontextmanager

@@ -13,9 +13,9 @@ from events.digests import BATCH_LIMIT
 from events.log import Retention, prepare_log
 from tocsin.command import Context, json_option
 from tocsin.delivery import Spread, Workers
-from tocsin.mass.measurement import MassResult, mass_workers, measure_mass
+from tocsin.mass.measurement import MassResult, measure_mass
 from tocsin.own_topics import own_topics
-from tocsin.processes import Program, run_with_children
+from tocsin.processes import Program, run_with_children, workers
 from tocsin.workspace import Workspace
 
 Running = tuple[Workspace, str, list[Program]]
@@ -46,9 +46,9 @@ def mass(
 ) -> None:
     """From the start of `tocsin revoke --file` until every agent enforces all of it; single revocations meanwhile."""
     processes = min(processes or os.cpu_count() or 1, agents)
-    workers = Workers(agents=agents, processes=processes, sharing=not alone)
+    wanted = Workers(agents=agents, processes=processes, sharing=not alone)
     with tempfile.TemporaryDirectory(prefix="tocsin-bench-") as folder:
-        measuring = _measuring(Path(folder), log, store, feed=feed, workers=workers)
+        measuring = _measuring(Path(folder), log, store, feed=feed, wanted=wanted)
         result = run_with_children(_mass(measuring, tokens, batch_size))
     way = "feed" if feed else (log or "sqlite").partition(":")[0]
     setting = {
@@ -86,7 +86,7 @@ async def _mass(measuring: AbstractAsyncContextManager[Running], tokens: int, ba
 
 @asynccontextmanager
 async def _measuring(
-    folder: Path, log: str | None, store: str | None, *, feed: bool, workers: Workers
+    folder: Path, log: str | None, store: str | None, *, feed: bool, wanted: Workers
 ) -> AsyncIterator[Running]:
     workspace = Workspace(folder)
     log = own_topics(log, "bench")
@@ -98,7 +98,11 @@ async def _measuring(
     async with issuer:
         url = f"http://127.0.0.1:{issuer.announcement['port']}"
         config = _following(workspace.config, f"{url}/events") if feed else workspace.config
-        async with mass_workers(config, folder, workers) as programs:
+
+        def command(share: int) -> list[str]:
+            return ["tocsin.mass.worker", str(config), str(share), wanted.reading]
+
+        async with workers("worker", command, folder, agents=wanted.agents, processes=wanted.processes) as programs:
             yield workspace, url, programs
 
 

@@ -11,8 +11,7 @@ import resource
 import secrets
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +19,7 @@ import aiohttp
 import msgspec
 
 from tocsin.admin_client import AdminClient
-from tocsin.delivery import Spread, Workers, fetch_token
+from tocsin.delivery import Spread, fetch_token
 from tocsin.errors import CommandFailed
 from tocsin.processes import Program, without_settings
 from tocsin.settings import Credentials
@@ -66,28 +65,6 @@ class MassResult(msgspec.Struct, frozen=True, kw_only=True):
     meanwhile: Spread
     idle_answer: Spread
     meanwhile_answer: Spread
-
-
-@asynccontextmanager
-async def mass_workers(config: Path, logs: Path, workers: Workers) -> AsyncIterator[list[Program]]:
-    """Worker processes with so many agents in all.
-
-    Args:
-        config: that the agents read.
-        logs: folder for what they write.
-        workers: how many, and in what.
-
-    Raises:
-        CommandFailed: one does not start.
-    """
-    async with AsyncExitStack() as stack:
-        started = []
-        for index in range(workers.processes):
-            share = workers.agents // workers.processes + (index < workers.agents % workers.processes)
-            reading = "sharing" if workers.sharing else "alone"
-            program = Program(f"worker-{index}", ["tocsin.mass.worker", str(config), str(share), reading], logs)
-            started.append(await stack.enter_async_context(program))
-        yield started
 
 
 async def measure_mass(

@@ -4,7 +4,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +21,7 @@ from issuer.settings import IssuerSettings
 from tocsin.delivery import Site, Spread, fetch_token, site
 from tocsin.delivery.reach import expect
 from tocsin.errors import CommandFailed
-from tocsin.processes import Program
+from tocsin.processes import Program, workers
 from verifier_agent import Sources
 from verifier_agent.consul import ConsulPlace, ConsulUnavailable
 from verifier_agent.consul.connection import ConsulConnection
@@ -181,15 +181,11 @@ async def _folder_of_its_own(place: ConsulPlace) -> AsyncIterator[ConsulConnecti
             await connection.ask(lambda api: api.kv.delete(f"{place.prefix}/", recurse=True))
 
 
-@asynccontextmanager
-async def _workers(place: Site, extent: Extent) -> AsyncIterator[list[Program]]:
-    async with AsyncExitStack() as stack:
-        started = []
-        for index in range(extent.processes):
-            share = extent.agents // extent.processes + (index < extent.agents % extent.processes)
-            given = ["tocsin.reconfiguration.worker", str(place.config), str(share)]
-            started.append(await stack.enter_async_context(Program(f"configured-{index}", given, place.folder)))
-        yield started
+def _workers(place: Site, extent: Extent) -> AbstractAsyncContextManager[list[Program]]:
+    def command(share: int) -> list[str]:
+        return ["tocsin.reconfiguration.worker", str(place.config), str(share)]
+
+    return workers("configured", command, place.folder, agents=extent.agents, processes=extent.processes)
 
 
 async def _entry(place: Site) -> ListedKey:

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ from tocsin.admin_client import AdminClient
 from tocsin.delivery import Site, Spread, fetch_token, site
 from tocsin.delivery.reach import expect
 from tocsin.errors import CommandFailed
-from tocsin.processes import Program
+from tocsin.processes import Program, workers
 from verifier_agent import Sources
 
 TOKEN_SECONDS: Final = 0.02
@@ -202,15 +202,14 @@ async def _workers(place: Site, extent: Extent) -> AsyncIterator[list[Program]]:
     secret = await _agents_client(place)
     scheme, _, address = place.url.partition("://")
     settings = {"TOCSIN_ENROL_URL": f"{scheme}://{CLIENT}:{secret}@{address}/agents", "TOCSIN_CACHE_SIZE": "0"}
-    async with AsyncExitStack() as stack:
-        started = []
-        for index in range(extent.processes):
-            share = extent.agents // extent.processes + (index < extent.agents % extent.processes)
-            rate = extent.rate * share / extent.agents
-            given = [str(place.config), str(share), str(rate), msgspec.json.encode(settings).decode()]
-            program = Program(f"rotating-{index}", ["tocsin.rotation.worker", *given], place.folder)
-            started.append(await stack.enter_async_context(program))
-        yield started
+
+    def command(share: int) -> list[str]:
+        rate = extent.rate * share / extent.agents
+        given = [str(place.config), str(share), str(rate), msgspec.json.encode(settings).decode()]
+        return ["tocsin.rotation.worker", *given]
+
+    async with workers("rotating", command, place.folder, agents=extent.agents, processes=extent.processes) as programs:
+        yield programs
 
 
 async def _agents_client(place: Site) -> str:
