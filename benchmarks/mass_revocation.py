@@ -52,11 +52,13 @@ async def _run(issuer: MeasuredIssuer, events: list[SignedEvent], count: int, id
         while agent.status().digests < count:
             await agent.changed()
         in_force = time.perf_counter() - start
-        while not agent.verifier.is_settled:  # noqa: ASYNC110 - nobody tells of it
+        while not agent.verifier.state.revocations.is_settled:  # noqa: ASYNC110 - nobody tells of it
             await asyncio.sleep(0.005)
         seconds = time.perf_counter() - start
-        stalls = {"longest_stall": 1000 * watch.reset(), "idle_stall": 1000 * idle_stall}
-        return MassRevocation(in_force=in_force, seconds=seconds, **stalls)
+        longest_stall = watch.reset()
+        return MassRevocation(
+            in_force=in_force, seconds=seconds, longest_stall=1000 * longest_stall, idle_stall=1000 * idle_stall
+        )
 
 
 class _Watch:

@@ -29,13 +29,13 @@ from verifier_agent.policy import Audience, OnStale
 from verifier_agent.report import AgentReport, ForeignReport
 from verifier_agent.saved.protocol import SnapshotSource, StateStore
 from verifier_agent.settings import AgentSettings
+from verifier_agent.settling import Settling
 from verifier_agent.staleness import StalenessWatch, is_stale
 from verifier_agent.stores import FROM_LOG, Stores
 from verifier_agent.verifier import Verifier
 
 log = logging.getLogger(__name__)
 
-SETTLING_AFTER: Final = 0.5
 KEY_SECONDS: Final = 2.0
 """How long ``verify_or_wait`` waits for a foreign issuer's key unless told otherwise."""
 
@@ -97,6 +97,7 @@ class Agent:
         self._clock = clock or SystemClock()
         self.verify: Verify = hot_path(self.verifier, self._clock)
         self._stores = Stores(settings, self.verifier, self._clock, stores=stores, source=snapshot_source)
+        self._settling = Settling(self.verifier.state.revocations)
         self._staleness = StalenessWatch(trust.issuer, self.freshness, settings.max_staleness)
         heard = self._stores.hear if self._stores.wanted else None
         self._logs = Failover(self.verifier, open_event_log, open_fallback_log, self._clock, self._on_applied, heard)
@@ -247,17 +248,10 @@ class Agent:
             *(asyncio.create_task(each.run(), name="tocsin-foreign-keys") for each in self.foreign.values()),
             *(asyncio.create_task(work, name="tocsin-store") for work in self._stores.running()),
             asyncio.create_task(self._staleness.run(), name="tocsin-staleness"),
+            asyncio.create_task(self._settling.run(), name="tocsin-settling"),
         ]
         if self._reporter is not None:
             self._others.append(asyncio.create_task(self._reporter.run(), name="tocsin-reporter"))
-        if self._stores.started_from != FROM_LOG:
-            self._others.append(asyncio.create_task(self._settle(), name="tocsin-settling"))
-
-    async def _settle(self) -> None:
-        """Do what a restored snapshot has left to do, so that look-ups become faster; first things first."""
-        await self.ready(SETTLING_AFTER)
-        while self.verifier.settle():  # noqa: ASYNC110 - this is work, not waiting
-            await asyncio.sleep(0)
 
     async def _stop(self) -> None:
         tasks = [task for task in (self._task, *self._others) if task is not None]
@@ -306,6 +300,7 @@ class Agent:
 
     def _on_applied(self) -> None:
         self._stores.wake()
+        self._settling.wake()
         if self._reporter is not None:
             self._reporter.wake()
         self._tell_change()

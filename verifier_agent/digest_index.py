@@ -89,7 +89,7 @@ class DigestIndex:
 
     @property
     def is_crowded(self) -> bool:
-        """Whether more than a few batches wait for ``settle``."""
+        """Whether so much waits for ``settle`` that it should be done before anything else is applied."""
         return len(self._unsettled) >= CROWD
 
     def add(self, seq: int, digests: "array[int]") -> None:

@@ -28,10 +28,6 @@ HOLE_SECONDS: Final = 5.0
 LONGEST_HOLE_SECONDS: Final = 300.0
 SLICE_SECONDS: Final = 0.002
 """Longest stretch of applying events before others get their turn on the event loop."""
-QUIET_SECONDS: Final = 0.25
-"""Without anything new, until there is time for settling: of a mass revocation all is heard first."""
-SETTLING_SECONDS: Final = 0.02
-"""Between two looks for what is new while there is settling to do."""
 MASS_BYTES: Final = 100_000
 """Beyond this an event takes a slice or several by itself: 6 ms for a mass revocation of 50,000."""
 FIRST_BACKOFF: Final = 0.1
@@ -80,7 +76,7 @@ class LogFollower:
         self._clock = clock
         self._applied = applied
         self._positions: dict[Stream, int | None] = {}
-        self._astray = self._silent = self._is_quiet = False
+        self._astray = self._silent = False
         self._backoff = FIRST_BACKOFF
         self._unopened = Unopened(verifier.event_keys.generation)
         self._begun_anew = verifier.state.begun_anew
@@ -171,7 +167,7 @@ class LogFollower:
         while self._clock.boot() - heard < SILENCE_SECONDS:
             await self._look_for_holes(event_log)
             try:
-                entries = await event_log.read(self._positions, wait=self._patience())
+                entries = await event_log.read(self._positions, wait=READ_SECONDS)
             except PositionLost as lost:
                 if self._positions[Stream(lost.stream)] is None:
                     raise  # it is at its start already
@@ -182,9 +178,6 @@ class LogFollower:
             if entries:
                 heard, self._backoff, self._silent = self._clock.boot(), FIRST_BACKOFF, False
                 await self._apply(entries)
-            elif not self._verifier.is_settled:
-                await self._settle()
-            self._is_quiet = not entries
         level = logging.DEBUG if self._silent else logging.WARNING
         log.log(level, "event_log_silent", extra={"log": self.name, "seconds": SILENCE_SECONDS})
         self._silent = True
@@ -208,11 +201,12 @@ class LogFollower:
                 self._hole_patience = min(2 * self._hole_patience, LONGEST_HOLE_SECONDS)
 
     async def _apply(self, entries: list[Entry]) -> None:
-        slice_end = self._clock.boot() + SLICE_SECONDS
+        slice_end, revocations = self._clock.boot() + SLICE_SECONDS, self._verifier.state.revocations
         waiting: deque[tuple[Stream, int | None, bytes]] = deque(entries)
         while waiting:
             stream, position, data = waiting.popleft()
-            if len(data) > MASS_BYTES:  # others first: it will be long before they are asked again
+            is_mass = len(data) > MASS_BYTES
+            if is_mass:  # others first: it will be long before they are asked again
                 await asyncio.sleep(0)
                 slice_end = self._clock.boot() + SLICE_SECONDS
             outcome = self._verifier.apply(stream, data, received=self._clock.boot())
@@ -227,7 +221,7 @@ class LogFollower:
                 self._heard(stream, data)
             if self.barrier is None and stream is Stream.HEARTBEATS:
                 self._set_barrier(outcome)
-            while self._clock.boot() > slice_end or (self._verifier.is_crowded and self._verifier.settle()):
+            while self._clock.boot() > slice_end or (is_mass and revocations.is_crowded and revocations.settle()):
                 await asyncio.sleep(0)
                 slice_end = self._clock.boot() + SLICE_SECONDS
         if self._verifier.state.begun_anew != self._begun_anew:
@@ -236,18 +230,6 @@ class LogFollower:
         newest = self._verifier.state.freshness.newest
         self.health.note(self._clock.boot(), 0.0 if newest is None else newest.time)
         self._applied()
-
-    def _patience(self) -> float:
-        """Seconds to wait for what is new: less while there is something else to do."""
-        if self._verifier.is_settled:
-            return READ_SECONDS
-        return 0.0 if self._is_quiet else QUIET_SECONDS
-
-    async def _settle(self) -> None:
-        """Use a moment in which nothing new is to be heard for what makes look-ups faster again."""
-        end = self._clock.boot() + SETTLING_SECONDS
-        while self._verifier.settle() and self._clock.boot() < end:  # noqa: ASYNC110 - this is work, not waiting
-            await asyncio.sleep(0)
 
     def _set_barrier(self, outcome: Outcome | RefusalCode) -> None:
         newest = self._verifier.state.freshness.newest

@@ -47,7 +47,7 @@ class RevocationIndex:
         Raises:
             ValueError: the batch is not a sorted packed one.
         """
-        digests = record.unpacked
+        digests = record.unpacked[:]  # others have it too, and one of a batch is told from that of another as an object
         if seq in self._lifted or (
             self._digests.packed(seq) == record.digests and self._digest_expiry[seq] == record.expires_at
         ):
@@ -117,7 +117,7 @@ class RevocationIndex:
 
     @property
     def is_crowded(self) -> bool:
-        """Whether more than a few batches wait for ``settle``."""
+        """Whether so much waits for ``settle`` that it should be done before anything else is applied."""
         return self._digests.is_crowded
 
     def settle(self) -> bool:

@@ -152,16 +152,6 @@ class Verifier:
         """Which event keys may have signed what."""
         return self._opener.keys
 
-    @property
-    def is_settled(self) -> bool:
-        """Whether ``settle`` would find nothing to do."""
-        return self.state.revocations.is_settled
-
-    @property
-    def is_crowded(self) -> bool:
-        """Whether so much waits for ``settle`` that it should be done before anything else is applied."""
-        return self.state.revocations.is_crowded
-
     def settle(self) -> bool:
         """Do about a millisecond of the work that a mass revocation leaves behind; whether there may be more.
 

@@ -157,7 +157,7 @@ EQUIVALENT: Final[dict[str, str]] = {
     "digest_index.DigestIndex.holds_token: marks[by_jti & mask] & other == other and self.holds(by_jti) -> self.holds(by_jti)": (
         "slower: the second byte is looked at, too"
     ),
-    "digest_index.DigestIndex.add: len(self._unsettled) > most_unsettled -> len(self._unsettled) >= most_unsettled": (
+    "digest_index.DigestIndex.add: len(self._unsettled) > MAX_UNSETTLED -> len(self._unsettled) >= MAX_UNSETTLED": (
         "one batch more or less waits"
     ),
     "digest_index.DigestIndex._settle: self._filtered + len(batch) -> self._filtered - len(batch)": (
